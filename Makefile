@@ -1,0 +1,78 @@
+# maskdet: `make help` lists the targets. Every target sets up what it needs.
+
+PYTHON ?= python3
+VENV := .venv
+STAMP := $(VENV)/.installed
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export NO_ALBUMENTATIONS_UPDATE := 1
+export DVC_NO_ANALYTICS := 1
+# `dvc exp run` makes commits; where git knows no name, it gets a neutral one.
+ifeq ($(shell git config user.email),)
+export GIT_AUTHOR_NAME ?= maskdet
+export GIT_AUTHOR_EMAIL ?= maskdet@localhost
+export GIT_COMMITTER_NAME ?= maskdet
+export GIT_COMMITTER_EMAIL ?= maskdet@localhost
+endif
+
+SAMPLE_OVERRIDES := -S data=sample -S experiment=smoke
+SWEEP ?= model=efficientdet_lite0,efficientdet_lite1 fold=0
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format params reproduce sweep report bench unlock clean
+
+help:  ## List the targets
+	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' Makefile
+
+setup: $(STAMP)  ## Make .venv with everything (needs python 3.11+, make, git)
+
+# uv comes from PyPI into the environment, then installs the exact pins of requirements.lock.
+$(STAMP): requirements.lock pyproject.toml
+	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	@test -x $(VENV)/bin/uv || $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/uv pip sync requirements.lock
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(STAMP)  ## Run the whole pipeline on the embedded sample: minutes on two cores
+	@dvc pull --quiet data.dvc
+	@dvc exp run $(SAMPLE_OVERRIDES)
+	@echo "report:  $(CURDIR)/reports/report.html"
+	@echo "params.yaml, dvc.lock and reports/ now describe the sample; to return to the real run:"
+	@echo "  git restore params.yaml dvc.lock reports && dvc checkout --allow-missing"
+
+test: $(STAMP)  ## Run the whole test suite
+	@dvc pull --quiet data.dvc
+	@pytest
+
+lint: $(STAMP)  ## Check style, docstrings and the direction of imports
+	@ruff format --check --quiet .
+	@ruff check --quiet .
+	@ruff check --quiet --preview --select DOC102 src
+	@lint-imports --no-logo || lint-imports
+
+format: $(STAMP)  ## Format the code
+	@ruff format --quiet .
+	@ruff check --quiet --fix .
+
+params: $(STAMP)  ## Compose conf/ into params.yaml
+	@python -c "from dvc.utils.hydra import compose_and_dump; compose_and_dump('params.yaml', '$(CURDIR)/conf', None, 'config', None, [])"
+
+reproduce: $(STAMP)  ## The real thing: the whole pipeline on the Kaggle set
+	@dvc pull --quiet data.dvc
+	@dvc repro
+
+sweep: $(STAMP)  ## Compare configs side by side: make sweep SWEEP="model=efficientdet_lite0,efficientdet_lite1 fold=0"
+	@python -m maskdet.stages.train --multirun $(SWEEP)
+
+report: $(STAMP)  ## Remake the HTML report of the present run
+	@dvc repro --single-item --force report
+
+bench: $(STAMP)  ## Measure speeds, as ratios within one run
+	@for script in benchmarks/*.py; do python $$script || exit 1; done
+
+unlock: $(STAMP)  ## Remove a stale DVC lock once no dvc lives
+	@if pgrep -f "[d]vc (repro|exp|pull|push)" >/dev/null; then echo "a dvc is running: stop it first" >&2; exit 1; fi
+	@rm -f .dvc/tmp/rwlock .dvc/tmp/rwlock.lock .dvc/tmp/lock && echo "unlocked"
+
+clean:  ## Remove the environment and everything that runs have made
+	@rm -rf $(VENV) build outputs multirun reports/gallery reports/report.html

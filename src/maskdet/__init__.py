@@ -1,0 +1,3 @@
+"""Face-mask detection as a tracked, cross-validated research pipeline."""
+
+__version__ = "0.1.0"

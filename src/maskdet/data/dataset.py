@@ -1,0 +1,248 @@
+"""Images with their boxes as a torch data set, and the sampler that draws from it.
+
+Every random choice is a function of (seed, epoch, place in the epoch) and of nothing else: two worker counts give
+the same batches, and a resumed run continues as if it had never stopped.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from torch.utils.data import Dataset, Sampler
+
+from maskdet.data.augment import Augmentation
+from maskdet.data.framing import Frame, Letterbox, RandomCrop, Stretch, visible_boxes
+from maskdet.data.image import read_image
+from maskdet.schema import BOX_COLUMNS, CLASS_NAMES
+
+Framing = Stretch | Letterbox | RandomCrop
+
+
+class Draw(NamedTuple):
+    """What a sampler asks a training set for: an image, and the place that seeds its augmentation."""
+
+    epoch: int
+    place: int
+    image_index: int
+
+
+@dataclass(frozen=True)
+class Example:
+    """One network input.
+
+    Attributes:
+        image: (3, S, S) uint8 RGB.
+        boxes_xyxy: (N, 4) float32, pixels of `image`.
+        class_indices: (N,) int64, 0-based.
+        file_name: The image it was made from.
+        frame: How to map boxes back to that image.
+        image_wh: Width and height of that image in pixels.
+    """
+
+    image: torch.Tensor
+    boxes_xyxy: torch.Tensor
+    class_indices: torch.Tensor
+    file_name: str
+    frame: Frame
+    image_wh: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """Images of a table with their annotations, decoded on demand.
+
+    Attributes:
+        image_dir: Folder of the files.
+        file_names: The images, in order.
+        boxes_xyxy: For each image (N_i, 4) float32 in pixels; N_i may be 0.
+        class_indices: For each image (N_i,) int64.
+        in_memory: Keep decoded images; `preload` fills them before workers start, so that these share them.
+    """
+
+    image_dir: Path
+    file_names: list[str]
+    boxes_xyxy: list[np.ndarray]
+    class_indices: list[np.ndarray]
+    in_memory: bool = False
+    _decoded: dict[int, np.ndarray] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def from_tables(
+        cls, image_dir: Path, file_names: Sequence[str], annotations: pd.DataFrame, in_memory: bool = False
+    ) -> "LabelledImages":
+        """Collect the annotations of the named images; an image without any has zero boxes.
+
+        Raises:
+            FileNotFoundError: If the folder does not hold an image.
+        """
+        absent = [name for name in file_names if not (image_dir / name).is_file()]
+        if absent:
+            raise FileNotFoundError(
+                f"{image_dir}: expected {len(file_names)} images, {len(absent)} absent: {absent[:5]}"
+            )
+        by_file = dict(tuple(annotations.groupby("file_name")))
+        tables = [by_file.get(name, annotations[:0]) for name in file_names]
+        boxes = [table[BOX_COLUMNS].to_numpy(np.float32) for table in tables]
+        indices = [table["class_name"].map(CLASS_NAMES.index).to_numpy(np.int64) for table in tables]
+        return cls(Path(image_dir), list(file_names), boxes, indices, in_memory)
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.file_names)
+
+    def image(self, index: int) -> np.ndarray:
+        """Return (H, W, 3) uint8 RGB."""
+        if index in self._decoded:
+            return self._decoded[index]
+        image = read_image(self.image_dir / self.file_names[index])
+        if self.in_memory:
+            self._decoded[index] = image
+        return image
+
+    def preload(self) -> None:
+        """Decode every image now if they are to stay in memory."""
+        for index in range(len(self) if self.in_memory else 0):
+            self.image(index)
+
+
+class TrainingSet(Dataset):
+    """Framed and augmented examples; an example is a pure function of its `Draw`.
+
+    Args:
+        source: The images.
+        framing: Makes the frame; `RandomCrop` prefers faces of classes with a high weight.
+        augmentation: Applied to the framed image.
+        class_weights: (C,) positive; how likely a face of each class is to be chosen for a crop.
+        seed: Any non-negative integer.
+        min_visible: Share of a face that must lie inside a crop to count as a face there.
+    """
+
+    def __init__(
+        self,
+        source: LabelledImages,
+        framing: Framing,
+        augmentation: Augmentation,
+        class_weights: np.ndarray,
+        seed: int,
+        min_visible: float = 0.3,
+    ) -> None:
+        self.source, self.framing, self.augmentation = source, framing, augmentation
+        self.class_weights, self.seed, self.min_visible = class_weights, seed, min_visible
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.source)
+
+    def __getitem__(self, draw: Draw) -> Example:
+        """Return the example that belongs to a draw."""
+        epoch, place, index = draw
+        rng = np.random.default_rng([self.seed, epoch, place])
+        image, boxes = self.source.image(index), self.source.boxes_xyxy[index]
+        classes = self.source.class_indices[index]
+        image_wh = (image.shape[1], image.shape[0])
+        frame = self.framing.frame(image_wh, boxes, self.class_weights[classes], rng)
+        boxes, kept = visible_boxes(frame.to_input(boxes), frame.size, self.min_visible)
+        augmented = self.augmentation(frame.apply(image), boxes, classes[kept], int(rng.integers(2**32)))
+        return _example(*augmented, self.source.file_names[index], frame, image_wh)
+
+
+class EvaluationSet(Dataset):
+    """Framed examples, every image once, nothing random.
+
+    Args:
+        source: The images.
+        framing: `Letterbox` or `Stretch`.
+    """
+
+    def __init__(self, source: LabelledImages, framing: Letterbox | Stretch) -> None:
+        self.source, self.framing = source, framing
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> Example:
+        """Return the example of an image; its boxes are all kept, in input pixels."""
+        image = self.source.image(index)
+        image_wh = (image.shape[1], image.shape[0])
+        frame = self.framing.frame(image_wh)
+        boxes = frame.to_input(self.source.boxes_xyxy[index])
+        classes = self.source.class_indices[index]
+        return _example(frame.apply(image), boxes, classes, self.source.file_names[index], frame, image_wh)
+
+
+class EpochSampler(Sampler[Draw]):
+    """Draws of one epoch, a function of (seed, epoch).
+
+    Without weights an epoch is a permutation of the images, cut or repeated to `num_samples`; with weights images
+    are drawn with replacement.
+
+    Args:
+        num_images: Size of the data set.
+        num_samples: Draws an epoch; None: every image once.
+        weights: (num_images,) positive, or None.
+        seed: Any non-negative integer.
+    """
+
+    def __init__(self, num_images: int, num_samples: int | None, weights: np.ndarray | None, seed: int) -> None:
+        self.num_images, self.num_samples = num_images, num_samples or num_images
+        self.weights, self.seed, self.epoch = weights, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch that the next iteration draws; Lightning calls it before each."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        """Return the number of draws an epoch."""
+        return self.num_samples
+
+    def __iter__(self) -> Iterator[Draw]:
+        """Yield the epoch's draws."""
+        rng = np.random.default_rng([self.seed, self.epoch])
+        if self.weights is None:
+            rounds = -(-self.num_samples // self.num_images)
+            indices = np.concatenate([rng.permutation(self.num_images) for _ in range(rounds)])
+        else:
+            indices = rng.choice(self.num_images, self.num_samples, p=self.weights / self.weights.sum())
+        for place, index in enumerate(indices[: self.num_samples]):
+            yield Draw(self.epoch, place, int(index))
+
+
+def class_weights(class_indices: Sequence[np.ndarray], power: float) -> np.ndarray:
+    """Return a weight for each class that grows as the class gets rarer.
+
+    Args:
+        class_indices: For each image the classes of its faces.
+        power: 0: all alike; 1: inverse frequency; between: a compromise.
+
+    Returns:
+        (C,) float, the most frequent class has weight 1. A class that never occurs counts as occurring once.
+    """
+    counts = np.bincount(np.concatenate([np.empty(0, np.int64), *class_indices]), minlength=len(CLASS_NAMES)).clip(1)
+    return (counts.max() / counts) ** power
+
+
+def image_weights(class_indices: Sequence[np.ndarray], power: float) -> np.ndarray:
+    """Return a weight for each image: that of its rarest class by number of images; 1 for images without faces.
+
+    Args:
+        class_indices: For each image the classes of its faces.
+        power: As in `class_weights`, over images instead of faces.
+
+    Returns:
+        (num_images,) float, at least 1.
+    """
+    weights = class_weights([np.unique(indices) for indices in class_indices], power)
+    return np.array([weights[indices].max(initial=1.0) for indices in class_indices])
+
+
+def _example(
+    image: np.ndarray, boxes: np.ndarray, classes: np.ndarray, file_name: str, frame: Frame, image_wh: tuple[int, int]
+) -> Example:
+    tensor = torch.from_numpy(image.transpose(2, 0, 1).copy())  # (3, S, S)
+    boxes_tensor = torch.from_numpy(np.array(boxes, np.float32)).reshape(-1, 4)
+    return Example(tensor, boxes_tensor, torch.from_numpy(np.array(classes, np.int64)), file_name, frame, image_wh)

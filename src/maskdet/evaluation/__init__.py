@@ -1,0 +1,1 @@
+"""Metrics from the tables `images`, `annotations` and `predictions`: no torch, no pictures."""

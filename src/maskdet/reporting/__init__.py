@@ -1,0 +1,1 @@
+"""What people look at: galleries, plots, the HTML report, W&B runs."""

@@ -1,0 +1,125 @@
+"""Stage `report`: galleries, the HTML page and the W&B run of the pooled evaluation, from tables and images."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from maskdet.evaluation.matching import match_detections
+from maskdet.evaluation.pooling import EvaluationTables, pool_folds
+from maskdet.reporting.figure_files import figure_pixels
+from maskdet.reporting.gallery import open_pictures, select_images, write_gallery
+from maskdet.reporting.html import write_page
+from maskdet.reporting.page_content import Background, Results, build_figures, build_page, read_data_reports
+from maskdet.reporting.picture import GalleryPicture, judge_tables
+from maskdet.reporting.wandb_content import (
+    log_files,
+    log_gallery,
+    log_pictures,
+    log_pr_curves,
+    log_predictions_table,
+    log_summary,
+)
+from maskdet.reporting.wandb_runs import open_run
+from maskdet.schema import ANNOTATIONS, FOLDS, IMAGES, PREDICTIONS, read_table
+from maskdet.stages.entry import Workspace, stage_main
+
+Galleries = dict[str, list[GalleryPicture]]
+
+
+def run(cfg: DictConfig, workspace: Workspace) -> Path:
+    """Write `reports/gallery/` and `reports/report.html`, and log the same to W&B where the logger says so.
+
+    Args:
+        cfg: The whole config; reads `split.train_folds`, `evaluate`, `report`, `logger`, and prints the rest.
+        workspace: Holds `build/raw/images/`, the tables, `reports/metrics.json`, `reports/plots/`; the histories
+            `reports/history/<fold>.csv`, the data reports `reports/data/*.json` and the device in
+            `build/train/<fold>/model.json` may be missing.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        FileNotFoundError: If a table, an image or a file of the evaluation is missing.
+        ValueError: If a table breaks its schema or an image cannot be read.
+    """
+    tables = _read_tables(cfg, workspace)
+    results = _read_results(cfg, workspace, tables)
+    background = _read_background(cfg, workspace)
+    fold_of_file = read_table(workspace.input("build/folds.parquet"), FOLDS).set_index("file_name")["fold"].to_dict()
+    names = select_images(tables.images["file_name"], results.judged, cfg.report.num_images, cfg.report.seed)
+    image_dir = workspace.input("build/raw/images")
+    pictures = {key: open_pictures(files, image_dir, results.judged, fold_of_file) for key, files in names.items()}
+    write_gallery(pictures, workspace.output("reports/gallery"), cfg.report.max_side_px)
+    figures = build_figures(results)
+    path = workspace.output("reports/report.html")
+    size = write_page(build_page(results, background, figures, pictures, cfg.report.max_side_px), path)
+    pixels = {f"plots/{name}": figure_pixels(figure) for name, (_, _, figure) in figures.items()}
+    _log_to_wandb(cfg, workspace, results, pictures, pixels)
+    Console().print(f"report: {path} ({size / 1e6:.1f} MB)", highlight=False, soft_wrap=True)
+    return path
+
+
+def _read_tables(cfg: DictConfig, workspace: Workspace) -> EvaluationTables:
+    train_folds = [int(fold) for fold in cfg.split.train_folds]
+    return pool_folds(
+        read_table(workspace.input("build/table/images.parquet"), IMAGES),
+        read_table(workspace.input("build/table/annotations.parquet"), ANNOTATIONS),
+        read_table(workspace.input("build/folds.parquet"), FOLDS),
+        {k: read_table(workspace.input(f"build/predictions/{k}.parquet"), PREDICTIONS) for k in train_folds},
+        train_folds,
+    )
+
+
+def _read_results(cfg: DictConfig, workspace: Workspace, tables: EvaluationTables) -> Results:
+    histories = {int(fold): workspace.input(f"reports/history/{fold}.csv") for fold in cfg.split.train_folds}
+    iou_threshold = cfg.evaluate.iou_threshold
+    return Results(
+        metrics=json.loads(workspace.input("reports/metrics.json").read_text(encoding="utf-8")),
+        matches=match_detections(tables.annotations, tables.predictions, iou_threshold),
+        judged=judge_tables(tables.annotations, tables.predictions, cfg.evaluate.score_threshold, iou_threshold),
+        curves=pd.read_csv(workspace.input("reports/plots/pr_curves.csv")),
+        confusion=pd.read_csv(workspace.input("reports/plots/confusion.csv")),
+        histories={fold: pd.read_csv(path) for fold, path in histories.items() if path.is_file()},
+        score_threshold=cfg.evaluate.score_threshold,
+        iou_threshold=iou_threshold,
+    )
+
+
+def _read_background(cfg: DictConfig, workspace: Workspace) -> Background:
+    """Collect what was run; the node `hydra` is no setting of the project."""
+    config = _plain(cfg)
+    models = [workspace.input(f"build/train/{fold}/model.json") for fold in cfg.split.train_folds]
+    known = {json.loads(path.read_text(encoding="utf-8")).get("device") for path in models if path.is_file()}
+    return Background(
+        config=config,
+        config_yaml=OmegaConf.to_yaml(OmegaConf.create(config)),
+        root=workspace.root,
+        devices=sorted(device for device in known if device),
+        data_reports=read_data_reports(workspace.input("reports/data")),
+    )
+
+
+def _plain(cfg: DictConfig) -> dict:
+    """Return the config as plain containers, interpolations resolved."""
+    return {key: value for key, value in OmegaConf.to_container(cfg, resolve=True).items() if key != "hydra"}
+
+
+def _log_to_wandb(cfg: DictConfig, workspace: Workspace, results: Results, pictures: Galleries, pixels: dict) -> None:
+    config = _plain(cfg)
+    with open_run(config["logger"], config, "evaluate", "pooled", workspace.output("build/tracking")) as wandb_run:
+        log_summary(wandb_run, results.metrics)
+        for section, section_pictures in pictures.items():
+            log_gallery(wandb_run, f"gallery/{section}", section_pictures)
+        log_pictures(wandb_run, pixels)
+        log_pr_curves(wandb_run, results.curves)
+        log_predictions_table(wandb_run, results.matches)
+        reports = [workspace.input(f"reports/{name}") for name in ("metrics.json", "plots", "history")]
+        tables = [workspace.input(f"build/{name}") for name in ("table", "folds.parquet", "predictions")]
+        log_files(wandb_run, "tables", "tables", [*tables, *reports])
+
+
+if __name__ == "__main__":
+    stage_main(run)

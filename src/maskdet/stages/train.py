@@ -1,0 +1,37 @@
+"""Stage `train`: fit a detector on all folds but one."""
+
+from omegaconf import DictConfig
+
+from maskdet.data.datamodule import Tables
+from maskdet.schema import ANNOTATIONS, FOLDS, read_table
+from maskdet.stages.entry import Workspace, stage_main
+from maskdet.training.fit import GROUPS, FitPaths, fit_fold
+from maskdet.training.resume import run_key
+
+TABLES = ("build/table/images.parquet", "build/table/annotations.parquet", "build/folds.parquet")
+
+
+def read_tables(workspace: Workspace) -> Tables:
+    """Return the tables that training and prediction read."""
+    return Tables(
+        workspace.input("build/raw/images"),
+        read_table(workspace.input("build/table/annotations.parquet"), ANNOTATIONS),
+        read_table(workspace.input("build/folds.parquet"), FOLDS),
+    )
+
+
+def run(cfg: DictConfig, workspace: Workspace) -> float:
+    """Train fold `cfg.fold`; return the last epoch's mAP, for sweeps."""
+    tables = read_tables(workspace)
+    key = run_key(cfg, GROUPS, [workspace.input(path) for path in TABLES])
+    paths = FitPaths(
+        weights_dir=workspace.output(f"build/train/{cfg.fold}"),
+        history_path=workspace.output(f"reports/history/{cfg.fold}.csv"),
+        resume_dir=workspace.output(f"build/resume/{key}/{cfg.fold}"),
+        tracking_dir=workspace.output("build/tracking"),
+    )
+    return fit_fold(cfg, tables, paths).get("val/map", float("nan"))
+
+
+if __name__ == "__main__":
+    stage_main(run)

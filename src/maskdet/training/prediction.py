@@ -1,0 +1,54 @@
+"""Detections of images that a model has not seen, as rows of the table `predictions`."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+import torch
+
+from maskdet.boxes import clip_boxes
+from maskdet.data.datamodule import Batch
+from maskdet.data.dataset import Example
+from maskdet.models.efficientdet import Detections, EfficientDetector
+from maskdet.schema import BOX_COLUMNS, CLASS_NAMES, PREDICTIONS
+
+
+def predict_batches(detector: EfficientDetector, batches: Iterable[Batch], fold: int) -> pd.DataFrame:
+    """Detect faces in every image.
+
+    Args:
+        detector: In eval mode.
+        batches: Evaluation batches, on any device.
+        fold: Written into the column `fold`.
+
+    Returns:
+        Table `predictions`: boxes in pixels of the original images, clipped to them; best first within an image.
+    """
+    device = detector.mean.device
+    tables = [
+        _rows(found, example, fold)
+        for batch in batches
+        for found, example in zip(detector.detect(batch.images.to(device)), batch.examples, strict=True)
+    ]
+    empty = pd.DataFrame(columns=list(PREDICTIONS.columns)).astype({"file_name": "str", "class_name": "str"})
+    found_any = [table for table in tables if len(table)]
+    return pd.concat(found_any, ignore_index=True) if found_any else empty
+
+
+def _rows(found: Detections, example: Example, fold: int) -> pd.DataFrame:
+    boxes = clip_boxes(example.frame.to_image(found.boxes_xyxy.cpu().numpy()), example.image_wh)  # (N, 4)
+    classes = found.class_indices.cpu().numpy()
+    table = pd.DataFrame(boxes.astype(np.float32), columns=BOX_COLUMNS)
+    table.insert(0, "score", found.scores.cpu().numpy())
+    table.insert(0, "class_name", np.array(CLASS_NAMES, dtype=object)[classes])
+    table.insert(0, "fold", fold)
+    table.insert(0, "file_name", example.file_name)
+    has_area = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+    return table[has_area]
+
+
+def best_device() -> torch.device:
+    """Return the first CUDA device, Apple's GPU, or the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
