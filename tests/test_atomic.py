@@ -5,6 +5,10 @@ import pytest
 from maskdet.atomic import atomic_file, atomic_folder
 
 
+def _fail_after(written):
+    raise RuntimeError("stop")
+
+
 def test_a_file_appears_at_the_end(tmp_path):
     path = tmp_path / "new/a.txt"
     with atomic_file(path) as temporary:
@@ -18,8 +22,7 @@ def test_a_failed_file_leaves_the_old_one(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("old")
     with pytest.raises(RuntimeError, match="stop"), atomic_file(path) as temporary:
-        temporary.write_text("half")
-        raise RuntimeError("stop")
+        _fail_after(temporary.write_text("half"))
     assert path.read_text() == "old"
     assert [file.name for file in tmp_path.iterdir()] == ["a.txt"]
 
@@ -37,8 +40,7 @@ def test_a_failed_folder_leaves_the_old_one(tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out/old").touch()
     with pytest.raises(RuntimeError, match="stop"), atomic_folder(tmp_path / "out") as folder:
-        (folder / "half").touch()
-        raise RuntimeError("stop")
+        _fail_after((folder / "half").touch())
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["old"]
     assert [file.name for file in tmp_path.iterdir()] == ["out"]
 

@@ -68,7 +68,7 @@ def test_boxes_are_float32():
         (ANNOTATIONS, {"class_name": "mask"}, "class_name: isin.*got 'mask'"),
         (ANNOTATIONS, {"x_min": -1.0}, "x_min: greater_than_or_equal_to"),
         (ANNOTATIONS, {"x_max": 0.0}, "expected x_min < x_max and y_min < y_max"),
-        (ANNOTATIONS, {"y_max": float("nan")}, "y_max: not_nullable"),
+        (ANNOTATIONS, {"y_max": float("nan")}, "expected x_min < x_max and y_min < y_max"),
         (FOLDS, {"split_role": "train"}, "split_role: isin.*got 'train'"),
         (FOLDS, {"fold": -2}, "fold: greater_than_or_equal_to"),
         (PREDICTIONS, {"score": 1.5}, "score: in_range"),

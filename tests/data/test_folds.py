@@ -39,7 +39,7 @@ def _set(classes_of_images: list[list[int]]) -> tuple[pd.DataFrame, pd.DataFrame
 SETS = st.lists(st.lists(st.integers(0, 2), max_size=4), min_size=4, max_size=40)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(SETS, st.data(), st.integers(2, 4), st.integers(0, 3))
 def test_promises_of_grouped_folds(contents, data, num_folds, seed):
     groups = np.array(data.draw(st.lists(st.integers(0, 12), min_size=len(contents), max_size=len(contents))))
@@ -61,7 +61,7 @@ def test_promises_of_grouped_folds(contents, data, num_folds, seed):
             check_folds(folds, faces, GROUPED, num_folds, gap - 0.005)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(SETS, st.integers(2, 4), st.integers(0, 3))
 def test_plain_folds_differ_by_one_image_at_most(contents, num_folds, seed):
     images, faces = _set(contents)

@@ -115,12 +115,11 @@ def test_errors_leave_no_output(cfg, workspace):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"max_class_share_gap": 0.0, "num_tries": 2}, r"split\.seed 0 to 1: expected class shares within 0\.0"),
+        ({"max_class_share_gap": -0.1, "num_tries": 2}, r"split\.seed 0 to 1: expected class shares within -0\.1"),
         ({"train_folds": [0, 2]}, r"split\.train_folds: expected folds from 0 to 1 .*, got \[0, 2\]"),
         ({"train_folds": []}, r"split\.train_folds: .*got \[\]"),
         ({"num_folds": 13}, r"split\.num_folds: expected 2 to 12 \(the number of groups\), got 13"),
         ({"strategy": "random"}, r"split\.strategy: expected one of"),
-        ({"series_wh": [64, 48]}, r"split\.num_folds: expected 2 to 1 \(the number of groups\), got 2"),
         ({"max_hash_distance": -1}, r"split\.max_hash_distance: expected 0 to 64 bits, got -1"),
     ],
 )
@@ -132,11 +131,17 @@ def test_refused_splits_leave_no_output(cfg, workspace, changes, message):
     assert _present(workspace, split) == []
 
 
+def test_a_series_is_one_group(cfg, workspace):
+    _run(cfg, workspace, fetch, table)
+    cfg.data.series_wh = [64, 48]
+    with pytest.raises(ValueError, match=r"split\.num_folds: expected 2 to 1 \(the number of groups\), got 2"):
+        split.run(cfg, workspace)
+
+
 def test_kfold_counts_the_leak(cfg, workspace):
     _run(cfg, workspace, fetch, table)
-    cfg.split = OmegaConf.merge(
-        OmegaConf.load(ROOT / "conf/split/kfold.yaml"), {"num_folds": 2, "train_folds": [0], "series_wh": [64, 48]}
-    )
+    cfg.split = OmegaConf.merge(OmegaConf.load(ROOT / "conf/split/kfold.yaml"), {"num_folds": 2, "train_folds": [0]})
+    cfg.data.series_wh = [64, 48]
     report = split.run(cfg, workspace)
     assert [fold["num_images"] for fold in report["folds"]] == [6, 6]
     assert report["num_groups"] == report["num_groups_across_folds"] == 1

@@ -9,6 +9,8 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else it asks the netwo
 
 import albumentations
 
+MIN_SIDE_PX = 0.99  # a pixel, less the rounding of albumentations, which divides boxes by the image's size and back
+
 
 class Augmentation:
     """A list of albumentations transforms that keeps boxes and survives every box it is given.
@@ -26,8 +28,8 @@ class Augmentation:
             format="pascal_voc",
             label_fields=["class_indices"],
             min_visibility=min_visible,
-            min_width=1,
-            min_height=1,
+            min_width=MIN_SIDE_PX,
+            min_height=MIN_SIDE_PX,
             clip=True,
             filter_invalid_bboxes=True,
         )

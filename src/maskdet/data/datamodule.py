@@ -109,6 +109,10 @@ class FoldDataModule(pl.LightningDataModule):
         num_workers: Loader processes; changes the speed, never the batches.
         in_memory: Keep decoded images in memory.
         seed: Of sampling and augmentation.
+
+    Raises:
+        ValueError: If the fold is unknown or an epoch does not fill a batch.
+        FileNotFoundError: If an image is absent.
     """
 
     def __init__(
@@ -138,6 +142,11 @@ class FoldDataModule(pl.LightningDataModule):
         )
         weights = image_weights(classes, balance_power) if balance_power else None
         self.sampler = EpochSampler(len(self._source), samples_per_epoch, weights, seed)
+        if len(self.sampler) < batch_size:
+            raise ValueError(
+                f"trainer.batch_size: expected at most {len(self.sampler)}, the draws of an epoch, got {batch_size}: "
+                "an incomplete batch is left out, so that no step would be made"
+            )
         held_out = LabelledImages.from_tables(tables.image_dir, tables.held_out(fold), tables.annotations, in_memory)
         self.held_out_annotations = tables.annotations[tables.annotations["file_name"].isin(held_out.file_names)]
         self.evaluation_set = EvaluationSet(held_out, evaluation_framing)

@@ -27,10 +27,19 @@ def stratification_keys(images: pd.DataFrame, annotations: pd.DataFrame) -> np.n
 
 
 def _stratified_group_kfold(keys: np.ndarray, groups: np.ndarray, num_folds: int, seed: int) -> np.ndarray:
+    if np.unique(keys, return_counts=True)[1].max() < num_folds:  # scikit-learn refuses: nothing can be in every fold
+        keys = np.zeros_like(keys)
     splitter = StratifiedGroupKFold(num_folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():  # rare sets of classes cannot be in every fold; `check_folds` judges the result
         warnings.filterwarnings("ignore", message="The least populated class")
-        return _fold_of_each(splitter.split(keys, keys, groups), len(keys))
+        return _largest_group_last(_fold_of_each(splitter.split(keys, keys, groups), len(keys)), groups)
+
+
+def _largest_group_last(folds: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Number folds by the size of their largest group: fold 0, the one that quick trials hold out, is a typical one."""
+    group_sizes = np.bincount(groups)[groups]  # (N,)
+    largest = [group_sizes[folds == fold].max() for fold in range(folds.max() + 1)]
+    return np.argsort(np.argsort(largest, kind="stable"), kind="stable")[folds]
 
 
 def _kfold(keys: np.ndarray, groups: np.ndarray, num_folds: int, seed: int) -> np.ndarray:

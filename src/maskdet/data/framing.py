@@ -30,16 +30,20 @@ class Frame:
 
     def apply(self, image: np.ndarray) -> np.ndarray:
         """Return the (size, size, 3) uint8 input; what the image does not cover is grey."""
-        region, resized_wh, top_left = self._visible(image)
+        region, resized_wh, (left, top) = self._visible(image)
         shrinks = resized_wh[0] < region.shape[1]
         resized = cv2.resize(region, resized_wh, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
         canvas = np.full((self.size, self.size, 3), PAD_VALUE, np.uint8)
-        x, y = top_left
-        canvas[y : y + resized.shape[0], x : x + resized.shape[1]] = resized[: self.size - y, : self.size - x]
+        x, y = max(0, left), max(0, top)
+        part = resized[y - top :, x - left :][: self.size - y, : self.size - x]
+        canvas[y : y + part.shape[0], x : x + part.shape[1]] = part
         return canvas
 
     def _visible(self, image: np.ndarray) -> tuple[np.ndarray, tuple[int, int], tuple[int, int]]:
-        """Return the part of the image that is seen, its size in the input (w, h), its top left corner there."""
+        """Return the part of the image that is seen, its size in the input (w, h), its top left corner there.
+
+        The part begins and ends with whole pixels of the image, so that it may stand out of the input.
+        """
         starts, stops, sizes, corners = [], [], [], []
         for length, scale, shift in zip(image.shape[1::-1], self.scale_xy, self.shift_xy, strict=True):
             start = max(0, int(np.floor(-shift / scale)))
@@ -47,7 +51,7 @@ class Frame:
             corner = round(start * scale + shift)
             starts.append(start)
             stops.append(stop)
-            corners.append(max(0, corner))
+            corners.append(corner)
             sizes.append(max(1, round(stop * scale + shift) - corner))
         region = image[starts[1] : stops[1], starts[0] : stops[0]]
         return region, (sizes[0], sizes[1]), (corners[0], corners[1])

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from maskdet.atomic import atomic_file
@@ -51,13 +52,13 @@ def load_detector(folder: Path, detect: dict) -> EfficientDetector:
 
     Raises:
         FileNotFoundError: If a file is absent.
-        ValueError: If the tensors do not fit the settings.
+        ValueError: If the tensors cannot be read or do not fit the settings.
     """
     settings = load_settings(folder)["model"] | {"pretrained": "none", "detect": detect}
     detector = EfficientDetector(**settings)
     try:
         detector.load_state_dict(load_file(folder / WEIGHTS_FILE))
-    except (RuntimeError, OSError) as error:
+    except (RuntimeError, OSError, SafetensorError) as error:
         raise ValueError(
             f"{folder / WEIGHTS_FILE}: expected weights for {settings['architecture']}, got {error}"
         ) from error

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -46,13 +47,13 @@ def stage_main(run: Stage) -> object:
     """
     root = Path.cwd()
     if os.environ.get("DVC_STAGE"):
-        return _reporting_errors(run, _params_with_overrides(root), Workspace(root, root))
+        return _reporting_errors(lambda: run(_params_with_overrides(root), Workspace(root, root)))
     if not (root / "conf" / "config.yaml").is_file():
         sys.exit(f"error: {root}: expected conf/config.yaml; run this command from the project's root")
 
     @hydra.main(version_base="1.3", config_path=str(root / "conf"), config_name="config")
     def from_command_line(cfg: DictConfig) -> object:
-        return _reporting_errors(run, cfg, Workspace(root, Path(HydraConfig.get().runtime.output_dir)))
+        return _reporting_errors(lambda: run(cfg, Workspace(root, Path(HydraConfig.get().runtime.output_dir))))
 
     return from_command_line()
 
@@ -65,10 +66,14 @@ def _params_with_overrides(root: Path) -> DictConfig:
     return cfg
 
 
-def _reporting_errors(run: Stage, cfg: DictConfig, workspace: Workspace) -> object:
+def _reporting_errors(call: Callable[[], object]) -> object:
     try:
-        return run(cfg, workspace)
+        return call()
     except USER_ERRORS as error:
         if os.environ.get("MASKDET_TRACEBACK"):
             raise
         sys.exit(f"error: {error}")
+    except InstantiationException as error:  # what a constructor raised, wrapped by Hydra
+        if os.environ.get("MASKDET_TRACEBACK") or not isinstance(error.__cause__, USER_ERRORS):
+            raise
+        sys.exit(f"error: {error.__cause__}")

@@ -79,7 +79,7 @@ class History(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Add the epoch's row."""
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if "/" in name}
-        if trainer.current_epoch + 1 < trainer.max_epochs and not _validated(trainer):
+        if not _validated(trainer):  # Lightning still holds the values of an earlier epoch
             metrics = {name: value for name, value in metrics.items() if not name.startswith("val/")}
         self.rows.append({"epoch": trainer.current_epoch, "step": trainer.global_step, **metrics})
         self.write()

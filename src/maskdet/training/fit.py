@@ -49,10 +49,11 @@ def fit_fold(cfg: DictConfig, tables: Tables, paths: FitPaths) -> dict[str, floa
         paths: Where to write.
 
     Returns:
-        The last epoch's metrics, by key.
+        The last value of each metric, by key; those of the validation are absent if there was none.
 
     Raises:
         ValueError: If the config does not fit together, or another process trains this fold.
+        InstantiationException: If a constructor that the config names refuses its arguments; its cause says why.
         FloatingPointError: If the loss stops being finite.
     """
     with only_one_process(paths.resume_dir), ExitStack() as stack:
@@ -73,7 +74,7 @@ def fit_fold(cfg: DictConfig, tables: Tables, paths: FitPaths) -> dict[str, floa
         save_weights(module.detector.state_dict(), model_settings(cfg, module), paths.weights_dir)
         log_fold_result(run, cfg, module.detector, data, paths.weights_dir)
     forget(paths.resume_dir)
-    return history.rows[-1]
+    return {name: value for row in history.rows for name, value in row.items()}
 
 
 def build_data(cfg: DictConfig, tables: Tables) -> FoldDataModule:
@@ -164,6 +165,11 @@ def _optional_callbacks(cfg: DictConfig, resume_dir: Path) -> list[pl.Callback]:
     if options.checkpoint not in ("last", "best"):
         raise ValueError(f"trainer.checkpoint: expected 'last' or 'best', got {options.checkpoint!r}")
     if options.checkpoint == "best":
+        if options.max_epochs < options.validation.every_n_epochs:
+            raise ValueError(
+                f"trainer.checkpoint=best: expected a validation within {options.max_epochs} epochs, got one every "
+                f"{options.validation.every_n_epochs} (trainer.validation.every_n_epochs)"
+            )
         callbacks.append(
             ModelCheckpoint(
                 resume_dir,

@@ -8,9 +8,11 @@ import torch
 from torchmetrics.detection import MeanAveragePrecision
 
 from maskdet.data.datamodule import Batch
+from maskdet.data.dataset import Example
 from maskdet.models.efficientdet import Detections, EfficientDetector
 from maskdet.schema import CLASS_NAMES
 from maskdet.training.optimization import parameter_groups
+from maskdet.training.prediction import image_boxes
 
 logging.getLogger("faster_coco_eval").setLevel(logging.WARNING)  # else a page of tables at each validation
 
@@ -73,16 +75,11 @@ class DetectionModule(pl.LightningModule):
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Collect detections and truth; the metric is computed once, at the end of the epoch."""
-        detections = [_metric_prediction(found) for found in self.detector.detect(batch.images)]
-        truth = [
-            {"boxes": boxes, "labels": indices}
-            for boxes, indices in zip(batch.boxes_xyxy, batch.class_indices, strict=True)
-        ]
-        truth = [
-            {**target, "area": _original_area(example)} for target, example in zip(truth, batch.examples, strict=True)
-        ]
-        self.map_metric.update(detections, truth)
-        self.map_50_metric.update(detections, truth)
+        detections = self.detector.detect(batch.images)
+        predictions = [_metric_prediction(*pair) for pair in zip(detections, batch.examples, strict=True)]
+        truth = [_metric_truth(example) for example in batch.examples]
+        self.map_metric.update(predictions, truth)
+        self.map_50_metric.update(predictions, truth)
 
     def on_validation_epoch_end(self) -> None:
         """Log mAP, its variants, and AP of each class by name."""
@@ -109,12 +106,16 @@ def _mean_average_precision(**options: object) -> MeanAveragePrecision:
     return metric
 
 
-def _metric_prediction(found: Detections) -> dict[str, torch.Tensor]:
-    return {"boxes": found.boxes_xyxy, "scores": found.scores, "labels": found.class_indices}
+def _metric_prediction(found: Detections, example: Example) -> dict[str, torch.Tensor]:
+    """Return detections in pixels of the original image, so that sizes mean what they mean in the tables."""
+    boxes, has_area = (torch.from_numpy(array) for array in image_boxes(found.boxes_xyxy, example))
+    return {
+        "boxes": boxes[has_area],
+        "scores": found.scores.cpu()[has_area],
+        "labels": found.class_indices.cpu()[has_area],
+    }
 
 
-def _original_area(example: object) -> torch.Tensor:
-    """Return (N,) areas in original pixels, so that small, medium and large mean what they mean in the tables."""
-    scale_x, scale_y = example.frame.scale_xy
-    boxes = example.boxes_xyxy
-    return (boxes[:, 2:] - boxes[:, :2]).prod(dim=1) / (scale_x * scale_y)
+def _metric_truth(example: Example) -> dict[str, torch.Tensor]:
+    boxes, _ = image_boxes(example.boxes_xyxy, example)
+    return {"boxes": torch.from_numpy(boxes), "labels": example.class_indices}

@@ -36,15 +36,28 @@ def predict_batches(detector: EfficientDetector, batches: Iterable[Batch], fold:
 
 
 def _rows(found: Detections, example: Example, fold: int) -> pd.DataFrame:
-    boxes = clip_boxes(example.frame.to_image(found.boxes_xyxy.cpu().numpy()), example.image_wh)  # (N, 4)
+    boxes, has_area = image_boxes(found.boxes_xyxy, example)
     classes = found.class_indices.cpu().numpy()
-    table = pd.DataFrame(boxes.astype(np.float32), columns=BOX_COLUMNS)
+    table = pd.DataFrame(boxes, columns=BOX_COLUMNS)
     table.insert(0, "score", found.scores.cpu().numpy())
     table.insert(0, "class_name", np.array(CLASS_NAMES, dtype=object)[classes])
     table.insert(0, "fold", fold)
     table.insert(0, "file_name", example.file_name)
-    has_area = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
     return table[has_area]
+
+
+def image_boxes(boxes_xyxy: torch.Tensor, example: Example) -> tuple[np.ndarray, np.ndarray]:
+    """Map boxes from the network's input to the original image, as every table has them.
+
+    Args:
+        boxes_xyxy: (N, 4) in pixels of the input.
+        example: The input.
+
+    Returns:
+        (N, 4) float32 in pixels of the image, clipped to it; (N,) bool, which of them have an area there.
+    """
+    boxes = clip_boxes(example.frame.to_image(boxes_xyxy.cpu().numpy()), example.image_wh).astype(np.float32)
+    return boxes, (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
 
 
 def best_device() -> torch.device:

@@ -1,0 +1,146 @@
+"""Every file of `conf/` composes, builds what it names, and holds no key that no code reads."""
+
+import ast
+import functools
+import re
+
+import pytest
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from maskdet.schema import CLASS_NAMES
+from maskdet.stages import train
+from maskdet.training.fit import build_module
+from training_world import CONF, SHRUNK, compose_config, write_world
+
+CHOICES = sorted(path.relative_to(CONF).with_suffix("").as_posix() for path in CONF.glob("*/*.yaml"))
+GROUPS = sorted({choice.split("/")[0] for choice in CHOICES} - {"experiment", "sweep", "hydra"})
+EXPERIMENTS = [choice.split("/")[1] for choice in CHOICES if choice.startswith("experiment/")]
+FREE_KEYS = {"lr_multipliers"}
+"""Nodes whose keys are data, here prefixes of parameter names."""
+
+
+def choices_of(group: str) -> list[str]:
+    return [choice.split("/")[1] for choice in CHOICES if choice.startswith(f"{group}/")]
+
+
+@pytest.mark.parametrize("choice", [choice for choice in CHOICES if choice.split("/")[0] in [*GROUPS, "experiment"]])
+def test_every_choice_composes(choice):
+    group, name = choice.split("/")
+    cfg = compose_config(f"{group}={name}")
+    assert OmegaConf.missing_keys(cfg) == set()
+    assert set(cfg) >= {"seed", "fold", *GROUPS}
+
+
+def test_an_unknown_key_is_refused():
+    with pytest.raises(Exception, match="batch_siz"):
+        compose_config("trainer.batch_siz=2")
+
+
+@pytest.mark.parametrize("path", sorted(CONF.rglob("*.yaml")), ids=lambda path: path.relative_to(CONF).as_posix())
+def test_no_value_depends_on_the_machine_or_the_hour(path):
+    tree = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+    tree.pop("hydra", None)
+    text = OmegaConf.to_yaml(OmegaConf.create(tree))
+    assert not re.findall(r"\$\{(?:oc\.env|now|hydra):|\?\?\?", text)
+
+
+@pytest.mark.parametrize("name", choices_of("framing"))
+def test_framings_are_built(name):
+    framing = instantiate(compose_config(f"framing={name}", "experiment=reference").framing, _convert_="all")
+    assert framing.size % 128 == 0
+
+
+@pytest.mark.parametrize("name", choices_of("model"))
+def test_models_are_built(name):
+    cfg = compose_config(f"model={name}", "model.pretrained=none")
+    detect = OmegaConf.to_container(cfg.predict.detect)
+    with torch.device("meta"):  # shapes without numbers: the largest has 52 M parameters
+        detector = instantiate(cfg.model, num_classes=len(CLASS_NAMES), detect=detect, _convert_="all")
+    assert detector.config.name == cfg.model.architecture == f"tf_{name}"
+    assert detector.config.num_classes == len(CLASS_NAMES)
+
+
+@pytest.mark.parametrize("optimizer", choices_of("optimizer"))
+@pytest.mark.parametrize("scheduler", choices_of("scheduler"))
+def test_optimizers_and_schedules_are_built(optimizer, scheduler):
+    cfg = compose_config(f"optimizer={optimizer}", f"scheduler={scheduler}")
+    made = instantiate(cfg.optimizer.constructor)([{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": 0.1}])
+    schedule = instantiate(cfg.scheduler)(made, total_steps=200)
+    assert 0 < schedule.get_last_lr()[0] < 0.1  # in its warm-up
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_framings_of_validation_and_prediction_are_built(experiment):
+    cfg = compose_config(f"experiment={experiment}")
+    for node in (cfg.trainer.validation.framing, cfg.predict.framing):
+        frame = instantiate(node).frame((400, 300))
+        assert frame.size == node.size
+        assert node.size % 128 == 0
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_parameter_prefixes_of_experiments_exist(experiment):
+    cfg = compose_config(f"experiment={experiment}", "model=efficientdet_lite0", "model.pretrained=none")
+    names = [name for name, _ in build_module(cfg).detector.network.named_parameters()]
+    for prefix in cfg.optimizer.lr_multipliers:
+        assert any(name.startswith(prefix) for name in names), prefix
+
+
+@pytest.mark.parametrize("experiment", [name for name in EXPERIMENTS if name != "reference"])
+def test_every_experiment_trains(experiment, tmp_path):
+    """The experiment's own choices (losses, augmentation, schedule), in the smallest size."""
+    sizes = [override for override in SHRUNK if not override.startswith("framing.long_side_range")]
+    cfg = compose_config(f"experiment={experiment}", *sizes, "trainer.max_epochs=1", "trainer.samples_per_epoch=4")
+    train.run(cfg, write_world(tmp_path))
+    assert (tmp_path / "build/train/0/weights.safetensors").is_file()
+
+
+def leaf_keys(node: DictConfig | dict, prefix: str = "") -> list[str]:
+    """Return dotted keys, but those below a `_target_`: there the constructor refuses what it does not know."""
+    keys = []
+    for key, value in node.items():
+        name = f"{prefix}{key}"
+        if not isinstance(value, dict) or key in FREE_KEYS:
+            keys.append(name)
+        elif "_target_" not in value:
+            keys += leaf_keys(value, f"{name}.")
+    return keys
+
+
+@functools.cache
+def names_in_code() -> set[str]:
+    """Return every attribute, argument and string that the package's code uses, without docstrings and comments."""
+    names = set()
+    for path in (CONF.parent / "src/maskdet").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute):
+                names.add(node.attr)
+            elif isinstance(node, ast.arg | ast.keyword):
+                names.add(node.arg)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.isidentifier():
+                names.add(node.value)
+            elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                names.add(node.target.id)  # a field of a dataclass
+    return names
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_key_is_read(group):
+    read = names_in_code()
+    unread = set()
+    for name in choices_of(group):
+        node = OmegaConf.to_container(compose_config(f"{group}={name}", "experiment=reference")[group])
+        if "_target_" not in node:
+            unread |= {key for key in leaf_keys(node) if key.split(".")[-1] not in read}
+    assert not unread
+
+
+def test_every_top_level_key_is_read():
+    assert set(compose_config()) <= names_in_code()
+
+
+def test_a_key_that_nothing_reads_would_be_found():
+    assert leaf_keys({"a": 1, "shufle": {"b": 2, "c": {"_target_": "x", "d": 1}}}) == ["a", "shufle.b"]
+    assert "shufle" not in names_in_code()

@@ -1,0 +1,120 @@
+"""The pipeline under DVC: from the archive to the report, again without work, and after kills."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+from end_to_end.project_copy import environment, make_project, run, set_overrides
+from wandb_file import read_offline_runs
+
+from maskdet.schema import PREDICTIONS, read_table
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = make_project(tmp_path_factory.mktemp("pipeline") / "project")
+    run(folder, "dvc", "exp", "run", *set_overrides())
+    return folder
+
+
+def test_all_stages_write_what_they_promise(project: Path) -> None:
+    metrics = json.loads((project / "reports/metrics.json").read_text())
+    assert {"map", "map_50", "map_75", "ar_100", "precision", "recall", "f1", "ap", "ap_50"} <= set(metrics["val"])
+    assert set(metrics["fold"]) == {"0", "1"}
+    folds = pd.read_parquet(project / "build/folds.parquet").set_index("file_name")["fold"]
+    for fold in (0, 1):
+        table = read_table(project / f"build/predictions/{fold}.parquet", PREDICTIONS)
+        assert set(folds[table["file_name"].unique()]) <= {fold}
+        assert len(pd.read_csv(project / f"reports/history/{fold}.csv")) == 1
+    page = (project / "reports/report.html").read_text()
+    assert "data:image/jpeg;base64," in page
+    assert list((project / "reports/gallery").rglob("*.jpg"))
+    assert not (project / "outputs").exists()
+    assert not list((project / "build/resume").glob("*/*/last.ckpt"))
+
+
+def test_the_tracked_runs_are_one_a_fold_and_one_pooled(project: Path) -> None:
+    runs = read_offline_runs(project / "build/tracking/wandb") + read_offline_runs(project / "build/wandb")
+    assert sorted((tracked.job_type, tracked.name) for tracked in runs) == [
+        ("evaluate", "pooled"),
+        ("train", "fold0"),
+        ("train", "fold1"),
+    ]
+    assert len({tracked.group for tracked in runs}) == 1
+
+
+def test_a_second_repro_has_nothing_to_do(project: Path) -> None:
+    printed = run(project, "dvc", "repro")
+    assert "Data and pipelines are up to date." in printed
+    assert "Running stage" not in printed
+
+
+def test_a_changed_threshold_reruns_evaluation_only(project: Path) -> None:
+    printed = run(project, "dvc", "exp", "run", "--dry", *set_overrides("evaluate.score_threshold=0.5"))
+    assert "maskdet.stages.evaluate" in printed
+    assert "maskdet.stages.train" not in printed
+    assert "maskdet.stages.predict" not in printed
+    run(project, "git", "checkout", "--quiet", "params.yaml")
+
+
+def test_evaluation_without_a_folds_predictions_names_the_file(project: Path) -> None:
+    prediction = project / "build/predictions/1.parquet"
+    content = prediction.read_bytes()
+    prediction.unlink()
+    try:
+        printed = run(project, "python", "-m", "maskdet.stages.evaluate", expect=1, as_stage=True)
+    finally:
+        prediction.write_bytes(content)
+    assert "build/predictions/1.parquet" in printed
+    assert "Traceback" not in printed
+
+
+def test_kills_of_dvc_and_of_the_training_cost_one_epoch_at_most(tmp_path: Path) -> None:
+    folder = make_project(tmp_path / "project")
+    long_run = ("split.train_folds=[0]", "trainer.max_epochs=40", "trainer.validation.every_n_epochs=40")
+    command = ["dvc", "exp", "run", *set_overrides(*long_run)]
+    first = subprocess.Popen(
+        command, cwd=folder, env=environment(folder), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    checkpoint = _wait_for(lambda: next((folder / "build/resume").glob("*/0/last.ckpt"), None), process=first)
+    trainings = [child for child in psutil.Process(first.pid).children(recursive=True) if _is_training(child)]
+    os.kill(first.pid, signal.SIGKILL)
+    first.wait()
+    orphan = trainings[-1]
+    assert orphan.is_running()  # DVC is dead, its child lives on
+
+    refused = run(folder, "python", "-m", "maskdet.stages.train", "fold=0", expect=1, as_stage=True)
+    assert f"process {orphan.pid}" in refused
+    assert "Traceback" not in refused
+
+    orphan.kill()
+    psutil.wait_procs([orphan], timeout=30)
+    assert checkpoint.is_file()
+    assert not (folder / "build/train/0/weights.safetensors").exists()
+    (folder / ".dvc/tmp/rwlock").unlink(missing_ok=True)
+    printed = run(folder, "dvc", "repro", "train@0")
+    assert "resumes from" in printed
+    history = pd.read_csv(folder / "reports/history/0.csv")
+    assert history["epoch"].tolist() == list(range(40))
+    assert (folder / "build/train/0/weights.safetensors").is_file()
+
+
+def _is_training(process: psutil.Process) -> bool:
+    command = process.cmdline()
+    return "maskdet.stages.train" in command and "-c" not in command
+
+
+def _wait_for(found: object, process: subprocess.Popen, seconds: float = 240) -> Path:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if (result := found()) is not None:
+            return result
+        assert process.poll() is None, process.stdout.read().decode()[-4000:]
+        time.sleep(0.2)
+    raise AssertionError(f"nothing after {seconds} s")

@@ -1,0 +1,64 @@
+"""Files of the repository that must agree with each other."""
+
+import subprocess
+from pathlib import Path
+
+import grimp
+import pytest
+import yaml
+from dvc.utils.hydra import compose_and_dump
+from end_to_end.project_copy import ROOT
+
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+WITHOUT_EFFECT = {"train": ("maskdet.reporting", "maskdet.evaluation"), "predict": ("maskdet.reporting",)}
+"""What a stage imports to show its work, not to do it: an edit there must not run it again."""
+
+
+@pytest.fixture(scope="module")
+def imports() -> grimp.ImportGraph:
+    return grimp.build_graph("maskdet", cache_dir=None)
+
+
+def test_params_yaml_in_git_is_what_conf_composes(tmp_path: Path) -> None:
+    in_git = subprocess.run(["git", "show", "HEAD:params.yaml"], cwd=ROOT, capture_output=True, check=True).stdout
+    compose_and_dump(str(tmp_path / "params.yaml"), str(ROOT / "conf"), None, "config", None, [])
+    assert (tmp_path / "params.yaml").read_bytes() == in_git, "run `make params` and commit params.yaml"
+
+
+@pytest.mark.parametrize("stage", sorted(STAGES))
+def test_a_stage_depends_on_all_code_that_it_runs(stage: str, imports: grimp.ImportGraph) -> None:
+    module = f"maskdet.stages.{stage}"
+    silent = WITHOUT_EFFECT.get(stage, ())
+    trimmed = _without(imports, silent)
+    needed = {_file(name) for name in {module, *trimmed.find_upstream_modules(module)}}
+    deps = [ROOT / dep for dep in STAGES[stage]["deps"] if dep.startswith("src/")]
+    uncovered = {path for path in needed if not any(path == dep or dep in path.parents for dep in deps)}
+    assert not {path for path in uncovered if path.name != "__init__.py"}
+    idle = {dep for dep in deps if dep.suffix == ".py" and dep not in needed}
+    assert not idle, f"{stage} depends on code that it never imports"
+
+
+@pytest.mark.parametrize("stage", sorted(STAGES))
+def test_a_stage_is_the_module_of_its_name(stage: str) -> None:
+    assert STAGES[stage]["cmd"].split()[:3] == ["python", "-m", f"maskdet.stages.{stage}"]
+    assert (ROOT / "src/maskdet/stages" / f"{stage}.py").is_file()
+
+
+def test_pictures_of_photos_are_neither_committed_nor_pushed() -> None:
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    assert not [name for name in tracked if name.startswith("reports/gallery") or name.endswith(("report.html", ".jpg"))]
+    outs = [out for stage in STAGES.values() for out in stage["outs"] if isinstance(out, dict)]
+    unpushed = {path for out in outs for path, options in out.items() if options.get("push") is False}
+    assert {"build/raw", "build/train/${item.fold}", "reports/gallery", "reports/report.html"} <= unpushed
+
+
+def _file(module: str) -> Path:
+    path = ROOT / "src" / Path(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def _without(imports: grimp.ImportGraph, packages: tuple[str, ...]) -> grimp.ImportGraph:
+    trimmed = grimp.build_graph("maskdet", cache_dir=None) if packages else imports
+    for name in [module for module in trimmed.modules if module.startswith(packages or ("\0",))]:
+        trimmed.remove_module(name)
+    return trimmed

@@ -1,0 +1,73 @@
+"""The stage `train` as a command: what a person sees when it fails, and what it leaves."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from maskdet.stages import predict, train
+from maskdet.stages.entry import Workspace, stage_main
+from training_world import CONF, SHRUNK, shrunk_config, write_params, write_world
+
+SRC = str(CONF.parent / "src")
+
+
+def test_a_loss_that_overflows_ends_in_one_line(tmp_path):
+    """A person's command: Hydra composes the copied `conf/`; the first step at this rate blows up the weights."""
+    write_world(tmp_path)
+    shutil.copytree(CONF, tmp_path / "conf")
+    command = [sys.executable, "-m", "maskdet.stages.train", *SHRUNK, "optimizer.lr=1e30"]
+    environment = {key: value for key, value in os.environ.items() if key not in ("DVC_STAGE", "MASKDET_TRACEBACK")}
+    environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": SRC}
+    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 1, ended.stderr
+    last_line = ended.stderr.strip().splitlines()[-1]
+    assert last_line.startswith("error: epoch 0, step 1: expected a finite loss, got ")
+    assert "for the images ['drawn_" in last_line
+    assert "Traceback" not in ended.stderr
+    assert not list(tmp_path.rglob("*.safetensors"))
+    assert not (tmp_path / "build/train").exists()
+    assert (tmp_path / "outputs").is_dir()  # a person's run writes to Hydra's folder
+
+
+@pytest.fixture
+def as_dvc(tmp_path, monkeypatch):
+    """Return a function that runs a stage in this process as DVC would, with words of its command line."""
+    write_world(tmp_path)
+    write_params(shrunk_config(), tmp_path)
+    monkeypatch.setenv("DVC_STAGE", "train@0")
+    monkeypatch.delenv("MASKDET_TRACEBACK", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+    def run(stage, *words: str) -> object:
+        monkeypatch.setattr(sys, "argv", ["train", *words])
+        return stage_main(stage)
+
+    return run
+
+
+def test_dvc_reads_params_and_writes_to_the_root(as_dvc, tmp_path):
+    seen = as_dvc(lambda cfg, workspace: (cfg.fold, cfg.framing.size, workspace), "fold=1")
+    assert seen == (1, 128, Workspace(tmp_path, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("fold=9", r"error: fold: expected one of \[0, 1\], got 9"),
+        ("model.architecture=yolo", r"error: model.architecture: expected one of .*got 'yolo'"),
+        ("trainer.batch_siz=2", r"error: .*batch_siz"),
+        ("framing.size=100", r"error: expected image sides that are multiples of 128, got 100x100"),
+    ],
+)
+def test_a_wrong_setting_ends_in_one_line(as_dvc, tmp_path, word, message):
+    with pytest.raises(SystemExit, match=message):
+        as_dvc(train.run, word)
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_a_missing_table_ends_in_one_line(as_dvc, tmp_path):
+    with pytest.raises(SystemExit, match=r"error: .*train.0: expected weights.safetensors and model.json; train"):
+        as_dvc(predict.run)
