@@ -4,10 +4,10 @@ import io
 import zipfile
 from collections import Counter
 from pathlib import Path
-from defusedxml import ElementTree
 
 import numpy as np
 import pytest
+from defusedxml import ElementTree
 from PIL import Image
 
 from maskdet.boxes import box_area

@@ -10,10 +10,10 @@ from pathlib import Path
 import pandas as pd
 import psutil
 import pytest
-from end_to_end.project_copy import environment, make_project, run, set_overrides
-from wandb_file import read_offline_runs
 
+from end_to_end.project_copy import environment, make_project, run, set_overrides
 from maskdet.schema import PREDICTIONS, read_table
+from wandb_file import read_offline_runs
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import grimp
 import pytest
 import yaml
 from dvc.utils.hydra import compose_and_dump
+
 from end_to_end.project_copy import ROOT
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
@@ -46,7 +47,9 @@ def test_a_stage_is_the_module_of_its_name(stage: str) -> None:
 
 def test_pictures_of_photos_are_neither_committed_nor_pushed() -> None:
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
-    assert not [name for name in tracked if name.startswith("reports/gallery") or name.endswith(("report.html", ".jpg"))]
+    assert not [
+        name for name in tracked if name.startswith("reports/gallery") or name.endswith(("report.html", ".jpg"))
+    ]
     outs = [out for stage in STAGES.values() for out in stage["outs"] if isinstance(out, dict)]
     unpushed = {path for out in outs for path, options in out.items() if options.get("push") is False}
     assert {"build/raw", "build/train/${item.fold}", "reports/gallery", "reports/report.html"} <= unpushed

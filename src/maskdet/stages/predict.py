@@ -10,7 +10,7 @@ from maskdet.data.dataset import EvaluationSet, LabelledImages
 from maskdet.models.weights import load_detector
 from maskdet.schema import PREDICTIONS, write_table
 from maskdet.stages.entry import Workspace, stage_main
-from maskdet.stages.train import read_tables
+from maskdet.stages.fold_tables import read_tables
 from maskdet.training.prediction import best_device, predict_batches
 
 

@@ -2,22 +2,12 @@
 
 from omegaconf import DictConfig
 
-from maskdet.data.datamodule import Tables
-from maskdet.schema import ANNOTATIONS, FOLDS, read_table
 from maskdet.stages.entry import Workspace, stage_main
+from maskdet.stages.fold_tables import read_tables
 from maskdet.training.fit import GROUPS, FitPaths, fit_fold
 from maskdet.training.resume import run_key
 
 TABLES = ("build/table/images.parquet", "build/table/annotations.parquet", "build/folds.parquet")
-
-
-def read_tables(workspace: Workspace) -> Tables:
-    """Return the tables that training and prediction read."""
-    return Tables(
-        workspace.input("build/raw/images"),
-        read_table(workspace.input("build/table/annotations.parquet"), ANNOTATIONS),
-        read_table(workspace.input("build/folds.parquet"), FOLDS),
-    )
 
 
 def run(cfg: DictConfig, workspace: Workspace) -> float:

@@ -27,6 +27,7 @@ class EmaWeights(pl.Callback):
         self.ema: ModelEmaV3 | None = None
         self._raw: dict[str, torch.Tensor] | None = None
         self._restored: dict[str, torch.Tensor] | None = None
+        self._averaged_step = 0
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Copy the weights once the module is built; a restored average is filled in at the start of the fit."""
@@ -36,12 +37,15 @@ class EmaWeights(pl.Callback):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Move the average to the module's device."""
         self.ema.module.to(pl_module.device)
+        self._averaged_step = trainer.global_step
         if self._restored is not None:
             self.ema.module.load_state_dict(self._restored)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        """Average after each optimizer step."""
-        self.ema.update(pl_module.detector, step=trainer.global_step)
+        """Average after each optimizer step; with accumulated gradients that is not after each batch."""
+        if trainer.global_step > self._averaged_step:
+            self.ema.update(pl_module.detector, step=trainer.global_step)
+            self._averaged_step = trainer.global_step
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Put the average in the place of the weights."""

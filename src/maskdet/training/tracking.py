@@ -9,11 +9,19 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 
 from maskdet.data.datamodule import FoldDataModule, as_numpy
+from maskdet.evaluation.curves import ALL_CLASSES, operating_point
+from maskdet.evaluation.matching import match_detections
 from maskdet.models.efficientdet import EfficientDetector
 from maskdet.reporting.contact_sheet import contact_sheet, write_contact_sheet
 from maskdet.reporting.gallery import open_pictures, select_images
 from maskdet.reporting.picture import judge_tables
-from maskdet.reporting.wandb_content import log_checkpoint, log_gallery, log_pictures, log_predictions_table
+from maskdet.reporting.wandb_content import (
+    log_checkpoint,
+    log_gallery,
+    log_pictures,
+    log_predictions_table,
+    log_summary,
+)
 from maskdet.reporting.wandb_runs import open_run
 from maskdet.schema import CLASS_NAMES, PREDICTIONS, validate
 from maskdet.training.prediction import predict_batches
@@ -73,7 +81,7 @@ def open_tracker(cfg: DictConfig, folder: Path) -> Iterator[tuple[list[Logger], 
 def log_fold_result(
     run: object | None, cfg: DictConfig, detector: EfficientDetector, data: FoldDataModule, weights_dir: Path
 ) -> None:
-    """Give the fold's W&B run its held-out predictions: as galleries, as a table; and the weights.
+    """Give the fold's W&B run its held-out predictions: precision and recall, galleries, a table; and the weights.
 
     Args:
         run: None does nothing.
@@ -87,7 +95,12 @@ def log_fold_result(
     table = predict_batches(detector.eval(), data.val_dataloader(), cfg.fold)
     predictions = validate(table, PREDICTIONS, f"predictions of fold {cfg.fold}")
     held_out = data.evaluation_set.source
-    judged = judge_tables(data.held_out_annotations, predictions, cfg.logger.score_threshold)
+    threshold = cfg.logger.score_threshold
+    judged = judge_tables(data.held_out_annotations, predictions, threshold)
+    matches = match_detections(data.held_out_annotations, predictions)
+    points = operating_point(matches, data.held_out_annotations, threshold).set_index("class_name")
+    overall = points.loc[ALL_CLASSES]
+    log_summary(run, {"val": {name: float(overall[name]) for name in ("precision", "recall", "f1")}})
     folds = dict.fromkeys(held_out.file_names, cfg.fold)
     for section, names in select_images(held_out.file_names, judged, cfg.logger.num_images, cfg.seed).items():
         log_gallery(run, f"gallery/{section}", open_pictures(names, held_out.image_dir, judged, folds))
