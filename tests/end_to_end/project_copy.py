@@ -76,3 +76,10 @@ def make_project(folder: Path, num_images: int = 12) -> Path:
 def set_overrides(*extra: str) -> list[str]:
     """Return `-S key=value` words for `dvc exp run`."""
     return [word for override in (*TINY, *extra) for word in ("-S", override)]
+
+
+def compose(project: Path, *extra: str) -> None:
+    """Write `params.yaml` as `dvc exp run` would for the tiny overrides and more."""
+    code = "from dvc.utils.hydra import compose_and_dump; import sys; "
+    code += "compose_and_dump('params.yaml', sys.argv[1], None, 'config', None, sys.argv[2:])"
+    run(project, "python", "-c", code, str(project / "conf"), *TINY, *extra)

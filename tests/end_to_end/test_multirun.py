@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from end_to_end.project_copy import TINY, make_project, run
+from end_to_end.project_copy import TINY, compose, make_project, run
 from wandb_file import read_offline_runs
 
 
 def test_four_jobs_leave_four_folders_and_four_runs(tmp_path: Path) -> None:
     project = make_project(tmp_path / "project")
+    compose(project)
     for stage in ("fetch", "table", "split"):
-        _compose(project)
         run(project, "python", "-m", f"maskdet.stages.{stage}", as_stage=True)
     choices = ("model=efficientdet_lite0,efficientdet_lite1", "fold=0,1")
     tiny = [override for override in TINY if override != "data=sample"]
@@ -27,9 +27,3 @@ def test_four_jobs_leave_four_folders_and_four_runs(tmp_path: Path) -> None:
         ("tf_efficientdet_lite1", "fold1", 0),
     ]
     assert not (project / "build/train").exists()
-
-
-def _compose(project: Path) -> None:
-    code = "from dvc.utils.hydra import compose_and_dump; import sys; "
-    code += "compose_and_dump('params.yaml', sys.argv[1], None, 'config', None, sys.argv[2:])"
-    run(project, "python", "-c", code, str(project / "conf"), *TINY)

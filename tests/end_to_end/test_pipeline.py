@@ -11,7 +11,7 @@ import pandas as pd
 import psutil
 import pytest
 
-from end_to_end.project_copy import environment, make_project, run, set_overrides
+from end_to_end.project_copy import compose, environment, make_project, run, set_overrides
 from maskdet.schema import PREDICTIONS, read_table
 from wandb_file import read_offline_runs
 
@@ -56,11 +56,13 @@ def test_a_second_repro_has_nothing_to_do(project: Path) -> None:
 
 
 def test_a_changed_threshold_reruns_evaluation_only(project: Path) -> None:
-    printed = run(project, "dvc", "exp", "run", "--dry", *set_overrides("evaluate.score_threshold=0.5"))
+    compose(project, "evaluate.score_threshold=0.5")
+    printed = run(project, "dvc", "repro", "--dry")
     assert "maskdet.stages.evaluate" in printed
+    assert "maskdet.stages.report" in printed
     assert "maskdet.stages.train" not in printed
     assert "maskdet.stages.predict" not in printed
-    run(project, "git", "checkout", "--quiet", "params.yaml")
+    compose(project)
 
 
 def test_evaluation_without_a_folds_predictions_names_the_file(project: Path) -> None:
@@ -77,7 +79,8 @@ def test_evaluation_without_a_folds_predictions_names_the_file(project: Path) ->
 
 def test_kills_of_dvc_and_of_the_training_cost_one_epoch_at_most(tmp_path: Path) -> None:
     folder = make_project(tmp_path / "project")
-    long_run = ("split.train_folds=[0]", "trainer.max_epochs=40", "trainer.validation.every_n_epochs=40")
+    long_run = ("split.train_folds=[0]", "trainer.max_epochs=20", "trainer.samples_per_epoch=40")
+    long_run += ("trainer.validation.every_n_epochs=20",)
     command = ["dvc", "exp", "run", *set_overrides(*long_run)]
     first = subprocess.Popen(
         command, cwd=folder, env=environment(folder), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -101,7 +104,7 @@ def test_kills_of_dvc_and_of_the_training_cost_one_epoch_at_most(tmp_path: Path)
     printed = run(folder, "dvc", "repro", "train@0")
     assert "resumes from" in printed
     history = pd.read_csv(folder / "reports/history/0.csv")
-    assert history["epoch"].tolist() == list(range(40))
+    assert history["epoch"].tolist() == list(range(20))
     assert (folder / "build/train/0/weights.safetensors").is_file()
 
 
