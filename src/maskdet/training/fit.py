@@ -1,6 +1,8 @@
 """Train one fold: config to weights."""
 
+import logging
 import sys
+import warnings
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,9 @@ from maskdet.training.tracking import AugmentedSheet, log_fold_result, open_trac
 
 GROUPS = ("seed", "fold", "augment", "framing", "model", "optimizer", "scheduler", "trainer")
 """The parts of the config that decide the weights."""
+
+_NO_NEWS = ("Checkpoint directory .* exists", ".*LeafSpec.* is deprecated", "This DataLoader will create")
+"""Warnings of libraries about what is meant to be so; they would hide those that matter."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,10 @@ def fit_fold(cfg: DictConfig, tables: Tables, paths: FitPaths) -> dict[str, floa
         InstantiationException: If a constructor that the config names refuses its arguments; its cause says why.
         FloatingPointError: If the loss stops being finite.
     """
-    with only_one_process(paths.resume_dir), ExitStack() as stack:
+    with only_one_process(paths.resume_dir), warnings.catch_warnings(), ExitStack() as stack:
+        for message in _NO_NEWS:
+            warnings.filterwarnings("ignore", message=message)
+        logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
         pl.seed_everything(cfg.seed, verbose=False)
         data, module = build_data(cfg, tables), build_module(cfg)
         ema, history = EmaWeights(cfg.trainer.ema_decay), History(paths.history_path, echo=_echo())
