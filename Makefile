@@ -15,10 +15,11 @@ export GIT_COMMITTER_EMAIL ?= maskdet@localhost
 endif
 
 SAMPLE_OVERRIDES := -S data=sample -S experiment=smoke
-SWEEP ?= model=efficientdet_lite0,efficientdet_lite1 fold=0
+SWEEP ?= backbones
+ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format params reproduce sweep report bench unlock clean
+.PHONY: help setup demo restore test lint format params reproduce sweep report bench unlock clean
 
 help:  ## List the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' Makefile
@@ -37,8 +38,14 @@ demo: $(STAMP)  ## Run the whole pipeline on the embedded sample: minutes on two
 	@dvc pull --quiet data.dvc
 	@dvc exp run $(SAMPLE_OVERRIDES)
 	@echo "report:  $(CURDIR)/reports/report.html"
-	@echo "params.yaml, dvc.lock and reports/ now describe the sample; to return to the real run:"
-	@echo "  git restore params.yaml dvc.lock reports && dvc checkout --allow-missing"
+	@echo "params.yaml, dvc.lock and reports/ now describe the sample; to return to the committed run:"
+	@echo "  make restore"
+
+restore: $(STAMP)  ## Return from the demo to the committed run
+	@git restore params.yaml dvc.lock reports
+	@git clean -fdq reports
+	@rm -rf build/train build/predictions
+	@dvc checkout --quiet --allow-missing || true
 
 test: $(STAMP)  ## Run the whole test suite
 	@dvc pull --quiet data.dvc
@@ -48,7 +55,7 @@ lint: $(STAMP)  ## Check style, docstrings and the direction of imports
 	@ruff format --check --quiet .
 	@ruff check --quiet .
 	@ruff check --quiet --preview --select DOC102 src
-	@lint-imports --no-logo || lint-imports
+	@lint-imports --no-logo
 
 format: $(STAMP)  ## Format the code
 	@ruff format --quiet .
@@ -58,11 +65,12 @@ params: $(STAMP)  ## Compose conf/ into params.yaml
 	@python -c "from dvc.utils.hydra import compose_and_dump; compose_and_dump('params.yaml', '$(CURDIR)/conf', None, 'config', None, [])"
 
 reproduce: $(STAMP)  ## The real thing: the whole pipeline on the Kaggle set
+	@if grep -q "name: sample" params.yaml; then echo "params.yaml describes the sample: run 'make restore' first" >&2; exit 1; fi
 	@dvc pull --quiet data.dvc
 	@dvc repro
 
-sweep: $(STAMP)  ## Compare configs side by side: make sweep SWEEP="model=efficientdet_lite0,efficientdet_lite1 fold=0"
-	@python -m maskdet.stages.train --multirun $(SWEEP)
+sweep: $(STAMP)  ## Train side by side what a file of conf/sweep lists: make sweep SWEEP=anchors ARGS="experiment=smoke"
+	@python -m maskdet.stages.train --multirun +sweep=$(SWEEP) $(ARGS)
 
 report: $(STAMP)  ## Remake the HTML report of the present run
 	@dvc repro --single-item --force report

@@ -40,20 +40,21 @@ def environment(project: Path) -> dict[str, str]:
     return cleared | names | threads | {"PATH": search_path, "PYTHONPATH": str(project / "src")}
 
 
-def run(project: Path, *command: str, expect: int = 0, as_stage: bool = False) -> str:
+def run(project: Path, *command: str, expect: int = 0, as_stage: bool = False, stdout_only: bool = False) -> str:
     """Run a command in the project and return what it printed, errors included.
 
     Args:
         project: The working folder.
         command: Its words.
         expect: The exit code that it must have.
+        stdout_only: Leave out what it wrote to standard error.
         as_stage: Let a stage's module believe that DVC started it, so that it reads `params.yaml`.
     """
     variables = environment(project) | ({"DVC_STAGE": "test"} if as_stage else {})
     done = subprocess.run(command, cwd=project, env=variables, capture_output=True, text=True, timeout=400, check=False)
     printed = done.stdout + done.stderr
     assert done.returncode == expect, f"{command} ended with {done.returncode}:\n{printed[-4000:]}"
-    return printed
+    return done.stdout if stdout_only else printed
 
 
 def make_project(folder: Path, num_images: int = 12) -> Path:

@@ -121,3 +121,11 @@ def _wait_for(found: object, process: subprocess.Popen, seconds: float = 240) ->
         assert process.poll() is None, process.stdout.read().decode()[-4000:]
         time.sleep(0.2)
     raise AssertionError(f"nothing after {seconds} s")
+
+
+def test_every_plot_can_be_drawn(project: Path) -> None:
+    shown = json.loads(run(project, "dvc", "plots", "show", "--json", stdout_only=True))
+    assert not shown.get("errors")
+    assert {"precision and recall", "training loss", "mAP while training", "reports/plots/confusion.csv"} <= set(
+        shown["data"]
+    )

@@ -1,5 +1,6 @@
 """Files of the repository that must agree with each other."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -65,3 +66,22 @@ def _without(imports: grimp.ImportGraph, packages: tuple[str, ...]) -> grimp.Imp
     for name in [module for module in trimmed.modules if module.startswith(packages or ("\0",))]:
         trimmed.remove_module(name)
     return trimmed
+
+
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_readme_names_targets_stages_folders_and_experiments_that_exist() -> None:
+    targets = set(re.findall(r"^([a-z]+):.*## ", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    assert set(re.findall(r"`make ([a-z]+)`", README)) <= targets
+    stages = re.findall(r"^\| `([a-z]+)(?:@k)?` \| ", README, flags=re.MULTILINE)
+    assert [stage for stage in stages if stage in STAGES] == list(STAGES)
+    layout = README.split("## In this repository")[1].split("##")[0]
+    for place in re.findall(r"^\| `([^`]+)`", layout, flags=re.MULTILINE):
+        assert (ROOT / place).exists(), place
+    listed = re.findall(r"^\| `([a-z0-9_]+)` \| [a-z]", README.split("Shipped experiments")[1], flags=re.MULTILINE)
+    assert sorted(listed[:3]) == sorted(path.stem for path in (ROOT / "conf/experiment").glob("*.yaml"))
+
+
+def test_the_readme_is_finished() -> None:
+    assert not re.findall(r"\b[A-Z]+_[A-Z]+\b", README.replace("MASKDET_ARCHIVES", ""))

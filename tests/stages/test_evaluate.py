@@ -14,6 +14,7 @@ from maskdet.stages.evaluate import run
 FILES = [f"image_{i}.png" for i in range(6)]
 FOLD_OF_FILE = {name: i % 2 for i, name in enumerate(FILES)}
 OUTPUTS = ["metrics.json", "plots/confusion.csv", "plots/folds.csv", "plots/pr_curves.csv"]
+OUTPUTS += ["plots/precision_at_recall.csv", "plots/training.csv"]
 
 
 def face(file_name: str, class_name: str, x: int) -> dict:

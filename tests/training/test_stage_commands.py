@@ -14,12 +14,16 @@ from training_world import CONF, SHRUNK, shrunk_config, write_params, write_worl
 SRC = str(CONF.parent / "src")
 
 
-def test_a_loss_that_overflows_ends_in_one_line(tmp_path):
-    """A person's command: Hydra composes the copied `conf/`; the first step at this rate blows up the weights."""
+@pytest.mark.parametrize("by", ["dvc", "person"])
+def test_a_loss_that_overflows_ends_in_one_line(by, tmp_path):
+    """The first step at this rate blows up the weights; what DVC would keep is absent."""
     write_world(tmp_path)
+    write_params(shrunk_config(), tmp_path)
     shutil.copytree(CONF, tmp_path / "conf")
-    command = [sys.executable, "-m", "maskdet.stages.train", *SHRUNK, "optimizer.lr=1e30"]
+    command = [sys.executable, "-m", "maskdet.stages.train", "optimizer.lr=1e30"]
+    command += SHRUNK if by == "person" else []
     environment = {key: value for key, value in os.environ.items() if key not in ("DVC_STAGE", "MASKDET_TRACEBACK")}
+    environment |= {"DVC_STAGE": "train@0"} if by == "dvc" else {}
     environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": SRC}
     ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
     assert ended.returncode == 1, ended.stderr
@@ -29,7 +33,8 @@ def test_a_loss_that_overflows_ends_in_one_line(tmp_path):
     assert "Traceback" not in ended.stderr
     assert not list(tmp_path.rglob("*.safetensors"))
     assert not (tmp_path / "build/train").exists()
-    assert (tmp_path / "outputs").is_dir()  # a person's run writes to Hydra's folder
+    assert not (tmp_path / "reports/history").exists()
+    assert (tmp_path / "outputs").is_dir() == (by == "person")  # a person's run writes to Hydra's folder
 
 
 @pytest.fixture

@@ -68,11 +68,18 @@ class Tables:
         image_dir: Folder of the images.
         annotations: Table `annotations`.
         folds: Table `folds`.
+        source: Name of the data set that the tables hold.
     """
 
     image_dir: Path
     annotations: pd.DataFrame
     folds: pd.DataFrame
+    source: str = ""
+
+    @property
+    def summary(self) -> dict[str, str | int]:
+        """What the tables hold: their source and counts."""
+        return {"source": self.source, "num_images": len(self.folds), "num_faces": len(self.annotations)}
 
     def held_out(self, fold: int) -> list[str]:
         """Return the images of a fold, in the table's order.

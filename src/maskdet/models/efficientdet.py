@@ -14,7 +14,7 @@ from effdet.anchors import AnchorLabeler, Anchors, decode_box_outputs
 from effdet.bench import _post_process
 from effdet.config import set_config_readonly, set_config_writeable
 from effdet.config.model_config import efficientdet_model_param_dict
-from effdet.efficientdet import Interpolate2d
+from effdet.efficientdet import Interpolate2d, ResampleFeatureMap
 from effdet.helpers import load_pretrained
 from effdet.loss import DetectionLoss
 from torch import Tensor, nn
@@ -45,7 +45,7 @@ class EfficientDetector(nn.Module):
     """An EfficientDet of effdet with its anchors, losses and suppression.
 
     It is fully convolutional: it may be trained on one input size and used on another; anchors are made for each
-    size that comes. Sizes are multiples of `stride` (128 px, the coarsest feature level).
+    size that comes. Sizes are multiples of `stride`, that of the coarsest feature level: 128 px, for d7x 256.
 
     Args:
         architecture: A name that effdet knows, e.g. `tf_efficientdet_lite0`.
@@ -62,8 +62,6 @@ class EfficientDetector(nn.Module):
         ValueError: If the architecture or `pretrained` is unknown, or no weights are at hand.
     """
 
-    stride = 128
-
     def __init__(
         self,
         architecture: str,
@@ -78,6 +76,7 @@ class EfficientDetector(nn.Module):
         self.network = _build_network(architecture, num_classes, pretrained)
         _apply_settings(self.network, anchors, loss)
         self.config = self.network.config
+        self.stride = 2**self.config.max_level
         self.match_iou_threshold = anchors["match_iou_threshold"]
         self.detect_options = dict(detect)
         self.num_classes = num_classes
@@ -91,13 +90,13 @@ class EfficientDetector(nn.Module):
         """Return class logits and box codes of every level.
 
         Args:
-            images: (B, 3, H, W) uint8 or float RGB in [0, 255], H and W multiples of 128.
+            images: (B, 3, H, W) uint8 or float RGB in [0, 255], H and W multiples of `stride`.
 
         Returns:
             Two lists over the levels: (B, A * classes, h, w) logits and (B, A * 4, h, w) codes.
 
         Raises:
-            ValueError: If H or W is no multiple of 128.
+            ValueError: If H or W is no multiple of `stride`.
         """
         height, width = images.shape[-2:]
         if height % self.stride or width % self.stride:
@@ -194,7 +193,7 @@ def _build_network(architecture: str, num_classes: int, pretrained: str) -> Effi
     if pretrained not in PRETRAINED:
         raise ValueError(f"model.pretrained: expected one of {PRETRAINED}, got {pretrained!r}")
     config = get_efficientdet_config(architecture)
-    config.image_size = (512, 512)  # any multiple of the stride: every level is then half the one below
+    config.image_size = (4 * 2**config.max_level,) * 2  # any multiple of the stride: each level halves the one below
     network = EfficientDet(config, pretrained_backbone=False)
     _free_of_input_size(network)
     if pretrained == "imagenet":
@@ -216,16 +215,22 @@ def _normalization(name: str, backbone_name: str) -> tuple[tuple[float, ...], tu
 
 
 def _free_of_input_size(network: EfficientDet) -> None:
-    """Let the pyramid double its maps; effdet would resize them to the sizes of the one input it was made for."""
-    for module in network.modules():
-        if isinstance(module, Interpolate2d):
-            module.size, module.scale_factor = None, 2.0
+    """Let the pyramid scale its maps by factors; effdet would resize them to the sizes of one input."""
+    for resample in (module for module in network.modules() if isinstance(module, ResampleFeatureMap)):
+        for module in resample.children():
+            if isinstance(module, Interpolate2d):
+                module.size, module.scale_factor = None, resample.output_size[0] / resample.input_size[0]
 
 
 def _load_from_hub(network: EfficientDet) -> None:
+    if not network.config.url:
+        raise ValueError(
+            f"model.pretrained=hub: expected an architecture with published weights, got {network.config.name!r}; "
+            "most names that begin with tf_ have them"
+        )
     try:
         load_pretrained(network, network.config.url)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
         raise ValueError(
             f"model.pretrained=hub: expected to download {network.config.url}, got {error}; "
             "without a network use model.pretrained=imagenet or none"

@@ -44,6 +44,8 @@ def plot_history(histories: Mapping[int, pd.DataFrame], column: str, label: str)
         axes.set_ylim(0, 1)
     else:
         axes.set_ylim(bottom=0)
+    last_epoch = max(table["epoch"].max() for table in histories.values() if "epoch" in table)
+    axes.set_xlim(-0.04 * max(last_epoch, 1), 1.04 * max(last_epoch, 1))  # one span in all plots of a training
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend()
     return figure

@@ -72,8 +72,15 @@ def _reporting_errors(call: Callable[[], object]) -> object:
     except USER_ERRORS as error:
         if os.environ.get("MASKDET_TRACEBACK"):
             raise
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {_without_worker_traceback(str(error))}")
     except InstantiationException as error:  # what a constructor raised, wrapped by Hydra
         if os.environ.get("MASKDET_TRACEBACK") or not isinstance(error.__cause__, USER_ERRORS):
             raise
         sys.exit(f"error: {error.__cause__}")
+
+
+def _without_worker_traceback(message: str) -> str:
+    """Return what an error of a loader's worker process said before torch wrapped it into its traceback."""
+    if "DataLoader worker process" not in message:
+        return message
+    return message.strip().rsplit("\n", 1)[-1].partition(": ")[2]

@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import pandas as pd
 from omegaconf import DictConfig
@@ -15,13 +16,14 @@ from maskdet.evaluation.curves import ALL_CLASSES, operating_point, pr_curves
 from maskdet.evaluation.matching import match_detections
 from maskdet.evaluation.pooling import EvaluationTables, pool_folds
 from maskdet.evaluation.summary import Summary, evaluate_folds, flatten_metrics
-from maskdet.schema import ANNOTATIONS, FOLDS, IMAGES, PREDICTIONS, read_table
+from maskdet.schema import ANNOTATIONS, CLASS_NAMES, FOLDS, IMAGES, PREDICTIONS, read_table
 from maskdet.stages.entry import Workspace, stage_main
 
 DECIMALS = 6
 """Of every number in the written files: enough for any comparison, few enough that equal results are equal bytes."""
 
 CURVE_IOU_THRESHOLD = 0.5
+TRAINING_COLUMNS = ("train/loss", "train/loss_class", "train/loss_box", "val/map", "val/map_50")
 HEADLINES = ("map", "map_50", "map_75", "map_small", "map_medium", "map_large", "ar_100", "precision", "recall", "f1")
 
 
@@ -30,7 +32,8 @@ def run(cfg: DictConfig, workspace: Workspace) -> Summary:
 
     Args:
         cfg: Reads `split.train_folds` and `evaluate`.
-        workspace: Holds `build/table/`, `build/folds.parquet` and `build/predictions/<fold>.parquet`.
+        workspace: Holds `build/table/`, `build/folds.parquet` and `build/predictions/<fold>.parquet`; histories
+            `reports/history/<fold>.csv` may be missing.
 
     Returns:
         What `evaluate_folds` returns.
@@ -78,10 +81,25 @@ def _write_plots(
         "pr_curves": pr_curves(matches, pooled.annotations),
         "confusion": confusion_pairs(pooled.annotations, pooled.predictions, score_threshold, iou_threshold),
         "folds": pd.DataFrame(by_fold),
+        "precision_at_recall": _one_column_a_class(pr_curves(matches, pooled.annotations)),
+        "training": _mean_history([workspace.input(f"reports/history/{fold}.csv") for fold in summary["fold"]]),
     }
     for name, table in plots.items():
         with atomic_file(workspace.output(f"reports/plots/{name}.csv")) as path:
             table.to_csv(path, index=False, float_format=f"%.{DECIMALS}f", lineterminator="\n")
+
+
+def _one_column_a_class(curves: pd.DataFrame) -> pd.DataFrame:
+    """Return columns `recall` and one of precisions a class, as `dvc plots` wants lines."""
+    wide = curves.pivot_table(index="recall", columns="class_name", values="precision")
+    return wide.reindex(columns=list(CLASS_NAMES)).reset_index()
+
+
+def _mean_history(paths: list[Path]) -> pd.DataFrame:
+    """Return the mean over the folds of `TRAINING_COLUMNS` at each step; a fold without a history is left out."""
+    histories = [pd.read_csv(path) for path in paths if path.is_file()]
+    table = pd.concat(histories) if histories else pd.DataFrame(columns=["step"])
+    return table.reindex(columns=["step", *TRAINING_COLUMNS]).astype(float).groupby("step").mean().reset_index()
 
 
 def _print_summary(summary: Summary, pooled: EvaluationTables, score_threshold: float, iou_threshold: float) -> None:

@@ -1,14 +1,24 @@
 """The tables that `train` and `predict` read."""
 
 from maskdet.data.datamodule import Tables
-from maskdet.schema import ANNOTATIONS, FOLDS, read_table
+from maskdet.schema import ANNOTATIONS, FOLDS, IMAGES, read_table
 from maskdet.stages.entry import Workspace
 
 
-def read_tables(workspace: Workspace) -> Tables:
-    """Return the tables that training and prediction read."""
+def read_tables(workspace: Workspace, expected_source: str) -> Tables:
+    """Return the tables that training and prediction read; say so where they hold another data set than named.
+
+    Args:
+        workspace: Holds `build/`.
+        expected_source: `data.name` of the config.
+    """
+    images = read_table(workspace.input("build/table/images.parquet"), IMAGES)
+    source = ", ".join(sorted(images["source"].unique()))
+    if source != expected_source:
+        print(f"note: build/table holds the data set {source!r}, the config names {expected_source!r}", flush=True)
     return Tables(
         workspace.input("build/raw/images"),
         read_table(workspace.input("build/table/annotations.parquet"), ANNOTATIONS),
         read_table(workspace.input("build/folds.parquet"), FOLDS),
+        source,
     )

@@ -16,7 +16,7 @@ from maskdet.training.prediction import best_device, predict_batches
 
 def run(cfg: DictConfig, workspace: Workspace) -> None:
     """Write the table `predictions` of fold `cfg.fold`."""
-    tables, options = read_tables(workspace), cfg.predict
+    tables, options = read_tables(workspace, cfg.data.name), cfg.predict
     names = tables.held_out(cfg.fold)
     images = LabelledImages.from_tables(tables.image_dir, names, tables.annotations)
     loader = DataLoader(
@@ -27,7 +27,9 @@ def run(cfg: DictConfig, workspace: Workspace) -> None:
     )
     weights_dir = workspace.input(f"build/train/{cfg.fold}")
     detector = load_detector(weights_dir, OmegaConf.to_container(options.detect)).to(best_device())
-    table = predict_batches(detector, tqdm(loader, desc=f"predict fold {cfg.fold}", unit="batch"), cfg.fold)
+    table = predict_batches(
+        detector, tqdm(loader, desc=f"predict fold {cfg.fold}", unit="batch", disable=None), cfg.fold
+    )
     write_table(table, workspace.output(f"build/predictions/{cfg.fold}.parquet"), PREDICTIONS)
     print(f"fold {cfg.fold}: {len(table)} detections in {len(names)} images")
 

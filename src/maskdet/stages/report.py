@@ -116,8 +116,10 @@ def _log_to_wandb(cfg: DictConfig, workspace: Workspace, results: Results, pictu
         log_pictures(wandb_run, pixels)
         log_pr_curves(wandb_run, results.curves)
         log_predictions_table(wandb_run, results.matches)
-        reports = [workspace.input(f"reports/{name}") for name in ("metrics.json", "plots", "history")]
-        tables = [workspace.input(f"build/{name}") for name in ("table", "folds.parquet", "predictions")]
+        of_folds = [f"reports/history/{fold}.csv" for fold in cfg.split.train_folds]
+        reports = [workspace.input(name) for name in ("reports/metrics.json", "reports/plots", *of_folds)]
+        of_folds = [f"build/predictions/{fold}.parquet" for fold in cfg.split.train_folds]
+        tables = [workspace.input(name) for name in ("build/table", "build/folds.parquet", *of_folds)]
         log_files(wandb_run, "tables", "tables", [*tables, *reports])
 
 

@@ -37,9 +37,12 @@ class EmaWeights(pl.Callback):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Move the average to the module's device."""
         self.ema.module.to(pl_module.device)
-        self._averaged_step = trainer.global_step
         if self._restored is not None:
             self.ema.module.load_state_dict(self._restored)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Count on from the restored step."""
+        self._averaged_step = trainer.global_step
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
         """Average after each optimizer step; with accumulated gradients that is not after each batch."""

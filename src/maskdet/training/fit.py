@@ -12,17 +12,21 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from maskdet.data.datamodule import FoldDataModule, Tables
 from maskdet.models.weights import save_weights
 from maskdet.schema import CLASS_NAMES
 from maskdet.training.callbacks import EmaWeights, EpochSeed, History
-from maskdet.training.module import DetectionModule
+from maskdet.training.module import VALIDATION_METRICS, DetectionModule
 from maskdet.training.resume import forget, only_one_process
-from maskdet.training.tracking import AugmentedSheet, log_fold_result, open_tracker
+from maskdet.training.tracking import SHEET_FILE, AugmentedSheet, log_fold_result, open_tracker
 
 GROUPS = ("seed", "fold", "augment", "framing", "model", "optimizer", "scheduler", "trainer")
 """The parts of the config that decide the weights."""
+
+SPEED_SETTINGS = ("num_workers", "images_in_memory", "accelerator")
+"""Keys of `trainer` that change how fast a training is and nothing of its result."""
 
 _NO_NEWS = ("Checkpoint directory .* exists", ".*LeafSpec.* is deprecated", "This DataLoader will create")
 """Warnings of libraries about what is meant to be so; they would hide those that matter."""
@@ -35,13 +39,15 @@ class FitPaths:
     Attributes:
         weights_dir: Gets `weights.safetensors`, `model.json`, `augmented.jpg`.
         history_path: One row of metrics an epoch.
-        resume_dir: Checkpoints until the fit has succeeded.
+        resume_dir: Checkpoints, history and sheet until the fit has succeeded.
+        lock_dir: Held while the fold is trained, whatever the parameters.
         tracking_dir: Run folders of W&B or TensorBoard.
     """
 
     weights_dir: Path
     history_path: Path
     resume_dir: Path
+    lock_dir: Path
     tracking_dir: Path
 
 
@@ -61,28 +67,37 @@ def fit_fold(cfg: DictConfig, tables: Tables, paths: FitPaths) -> dict[str, floa
         InstantiationException: If a constructor that the config names refuses its arguments; its cause says why.
         FloatingPointError: If the loss stops being finite.
     """
-    with only_one_process(paths.resume_dir), warnings.catch_warnings(), ExitStack() as stack:
+    with only_one_process(paths.lock_dir), warnings.catch_warnings(), ExitStack() as stack:
         for message in _NO_NEWS:
             warnings.filterwarnings("ignore", message=message)
         logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
         pl.seed_everything(cfg.seed, verbose=False)
         data, module = build_data(cfg, tables), build_module(cfg)
-        ema, history = EmaWeights(cfg.trainer.ema_decay), History(paths.history_path, echo=_echo())
-        loggers, run = stack.enter_context(open_tracker(cfg, paths.tracking_dir))
-        callbacks = [EpochSeed(cfg.seed), ema, history, AugmentedSheet(paths.weights_dir, run)]
-        trainer = build_trainer(cfg, [*callbacks, *_optional_callbacks(cfg, paths.resume_dir)], loggers, paths)
+        ema, history = EmaWeights(cfg.trainer.ema_decay), History(paths.resume_dir / "history.csv", echo=_echo())
+        loggers, run = stack.enter_context(open_tracker(cfg, paths.tracking_dir, tables.summary))
+        callbacks = [EpochSeed(cfg.seed), ema, history, AugmentedSheet(paths.resume_dir, run)]
+        trainer = build_trainer(cfg, [*callbacks, *_optional_callbacks(cfg, paths.resume_dir)], loggers)
         last = paths.resume_dir / "last.ckpt"
         if last.is_file():
             print(f"fold {cfg.fold}: resumes from {last}", flush=True)
         trainer.fit(module, data, ckpt_path=last if last.is_file() else None, weights_only=True)
         if trainer.interrupted:
             raise KeyboardInterrupt
-        history.write()
         module.detector.load_state_dict(_chosen_state(cfg, ema, paths.resume_dir))
+        _publish(history, paths)
         save_weights(module.detector.state_dict(), model_settings(cfg, module), paths.weights_dir)
         log_fold_result(run, cfg, module.detector, data, paths.weights_dir)
     forget(paths.resume_dir)
     return {name: value for row in history.rows for name, value in row.items()}
+
+
+def _publish(history: History, paths: FitPaths) -> None:
+    """Move what was kept with the checkpoints to its place, now that the fit has succeeded."""
+    for path in (paths.history_path, paths.weights_dir / SHEET_FILE):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    history.write()
+    history.path.replace(paths.history_path)
+    (paths.resume_dir / SHEET_FILE).replace(paths.weights_dir / SHEET_FILE)
 
 
 def build_data(cfg: DictConfig, tables: Tables) -> FoldDataModule:
@@ -119,29 +134,35 @@ def build_module(cfg: DictConfig) -> DetectionModule:
     )
 
 
-def build_trainer(
-    cfg: DictConfig, callbacks: list[pl.Callback], loggers: list[pl.loggers.Logger], paths: FitPaths
-) -> pl.Trainer:
-    """Return a trainer of one device that writes nothing of its own accord."""
+def build_trainer(cfg: DictConfig, callbacks: list[pl.Callback], loggers: list[pl.loggers.Logger]) -> pl.Trainer:
+    """Return a trainer of one device that writes nothing of its own accord.
+
+    Raises:
+        ValueError: If Lightning cannot make it, e.g. as the machine has no such accelerator.
+    """
+    try:
+        return pl.Trainer(**_trainer_options(cfg), callbacks=callbacks, logger=loggers or False)
+    except MisconfigurationException as error:
+        raise ValueError(f"trainer: expected settings that this machine allows, got {error}") from error
+
+
+def _trainer_options(cfg: DictConfig) -> dict:
     options = cfg.trainer
-    return pl.Trainer(
-        accelerator=options.accelerator,
-        devices=1,
-        precision=options.precision,
-        max_epochs=options.max_epochs,
-        gradient_clip_val=options.gradient_clip_norm,
-        accumulate_grad_batches=options.accumulate_grad_batches,
-        check_val_every_n_epoch=options.validation.every_n_epochs,
-        callbacks=callbacks,
-        logger=loggers or False,
-        default_root_dir=paths.resume_dir,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-        enable_model_summary=False,
-        enable_progress_bar=sys.stdout.isatty(),
-        enable_checkpointing=True,
-        log_every_n_steps=1,
-    )
+    return {
+        "accelerator": options.accelerator,
+        "devices": 1,
+        "precision": options.precision,
+        "max_epochs": options.max_epochs,
+        "gradient_clip_val": options.gradient_clip_norm,
+        "accumulate_grad_batches": options.accumulate_grad_batches,
+        "check_val_every_n_epoch": options.validation.every_n_epochs,
+        "num_sanity_val_steps": 0,
+        "use_distributed_sampler": False,
+        "enable_model_summary": False,
+        "enable_progress_bar": sys.stdout.isatty(),
+        "enable_checkpointing": True,
+        "log_every_n_steps": 1,
+    }
 
 
 def model_settings(cfg: DictConfig, module: DetectionModule) -> dict:
@@ -170,6 +191,8 @@ def _optional_callbacks(cfg: DictConfig, resume_dir: Path) -> list[pl.Callback]:
     callbacks: list[pl.Callback] = [
         ModelCheckpoint(resume_dir, "last", monitor=None, save_on_train_epoch_end=True, enable_version_counter=False)
     ]
+    if options.monitor not in VALIDATION_METRICS:
+        raise ValueError(f"trainer.monitor: expected one of {VALIDATION_METRICS}, got {options.monitor!r}")
     if options.checkpoint not in ("last", "best"):
         raise ValueError(f"trainer.checkpoint: expected 'last' or 'best', got {options.checkpoint!r}")
     if options.checkpoint == "best":

@@ -16,6 +16,13 @@ from maskdet.training.prediction import image_boxes
 
 logging.getLogger("faster_coco_eval").setLevel(logging.WARNING)  # else a page of tables at each validation
 
+OVERALL_METRICS = ("map", "map_50", "map_75", "map_small", "map_medium", "map_large")
+VALIDATION_METRICS = [
+    *(f"val/{name}" for name in (*OVERALL_METRICS, "ar_100")),
+    *(f"val/{kind}/{name}" for kind in ("ap", "ap_50") for name in CLASS_NAMES),
+]
+"""What a validation logs, and what `trainer.monitor` may name."""
+
 
 class DetectionModule(pl.LightningModule):
     """Trains an `EfficientDetector`.
@@ -70,7 +77,8 @@ class DetectionModule(pl.LightningModule):
             on_epoch=True,
             batch_size=len(batch.examples),
         )
-        self.log("train/lr", self.optimizers().param_groups[-1]["lr"], on_step=False, on_epoch=True, batch_size=1)
+        group = self.optimizers().param_groups[0]
+        self.log("train/lr", group["lr"] / group["lr_multiplier"], on_step=False, on_epoch=True, batch_size=1)
         return losses["loss"]
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
@@ -89,8 +97,7 @@ class DetectionModule(pl.LightningModule):
         overall, at_50 = self.map_metric.compute(), self.map_50_metric.compute()
         self.map_metric.reset()
         self.map_50_metric.reset()
-        names = ("map", "map_50", "map_75", "map_small", "map_medium", "map_large")
-        metrics = {name: float(overall[name]) for name in names}
+        metrics = {name: float(overall[name]) for name in OVERALL_METRICS}
         metrics["ar_100"] = float(overall["mar_100"])
         for key, computed in (("ap", overall), ("ap_50", at_50)):
             values = torch.atleast_1d(computed["map_per_class"]).tolist()

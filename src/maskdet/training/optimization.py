@@ -16,10 +16,11 @@ def parameter_groups(
         network: Its parameter names decide, e.g. `backbone.conv_stem.weight`.
         lr: Learning rate where no multiplier applies.
         weight_decay: For tensors of two and more dimensions; biases and norms get none.
-        lr_multipliers: Prefix of parameter names to factor; a factor of 0 freezes them.
+        lr_multipliers: Prefix of parameter names to factor, the longest that fits counts; 0 freezes the parameters
+            (running statistics of batch norms still move).
 
     Returns:
-        Groups for a torch optimizer, each with `params`, `lr`, `weight_decay`, `name`.
+        Groups for a torch optimizer, each with `params`, `lr`, `lr_multiplier`, `weight_decay`, `name`.
 
     Raises:
         ValueError: If a prefix fits no parameter.
@@ -27,15 +28,15 @@ def parameter_groups(
     groups: dict[str, dict] = {}
     unused = set(lr_multipliers)
     for name, parameter in network.named_parameters():
-        prefix = next((prefix for prefix in lr_multipliers if name.startswith(prefix)), "")
+        prefix = max((prefix for prefix in lr_multipliers if name.startswith(prefix)), key=len, default="")
         unused.discard(prefix)
         factor = lr_multipliers[prefix] if prefix else 1.0
         parameter.requires_grad_(factor > 0)
         if factor > 0:
             decay = weight_decay if parameter.ndim > 1 else 0.0
             key = f"{prefix or 'rest'}/{'decay' if decay else 'no_decay'}"
-            group = groups.setdefault(key, {"params": [], "lr": lr * factor, "weight_decay": decay, "name": key})
-            group["params"].append(parameter)
+            settings = {"lr": lr * factor, "lr_multiplier": factor, "weight_decay": decay, "name": key}
+            groups.setdefault(key, {"params": [], **settings})["params"].append(parameter)
     if unused:
         known = sorted({name.split(".")[0] for name, _ in network.named_parameters()})
         raise ValueError(

@@ -26,12 +26,13 @@ RESULT_CODE = (
 """What decides the weights; an edit elsewhere, e.g. in reporting, lets a run resume."""
 
 
-def run_key(cfg: DictConfig, groups: Sequence[str], data_files: Sequence[Path]) -> str:
+def run_key(cfg: DictConfig, groups: Sequence[str], speed_settings: Sequence[str], data_files: Sequence[Path]) -> str:
     """Return a hash of everything that decides the result of a training.
 
     Args:
         cfg: The composed config.
         groups: Its top-level keys that matter to training.
+        speed_settings: Keys of the group `trainer` that do not.
         data_files: Tables that say which images and labels are used.
 
     Returns:
@@ -39,7 +40,10 @@ def run_key(cfg: DictConfig, groups: Sequence[str], data_files: Sequence[Path]) 
     """
     digest = hashlib.sha256()
     for group in groups:
-        digest.update(OmegaConf.to_yaml(OmegaConf.create({group: cfg[group]}), resolve=True, sort_keys=True).encode())
+        node = OmegaConf.create({group: cfg[group]})
+        if group == "trainer":
+            node = {group: {key: value for key, value in node.trainer.items() if key not in speed_settings}}
+        digest.update(OmegaConf.to_yaml(node, resolve=True, sort_keys=True).encode())
     for path in data_files:
         digest.update(path.read_bytes())
     package = Path(maskdet.__file__).parent

@@ -22,7 +22,7 @@ from maskdet.reporting.wandb_content import (
     log_predictions_table,
     log_summary,
 )
-from maskdet.reporting.wandb_runs import open_run
+from maskdet.reporting.wandb_runs import group_name, open_run
 from maskdet.schema import CLASS_NAMES, PREDICTIONS, validate
 from maskdet.training.prediction import predict_batches
 
@@ -53,12 +53,13 @@ class AugmentedSheet(pl.Callback):
 
 
 @contextmanager
-def open_tracker(cfg: DictConfig, folder: Path) -> Iterator[tuple[list[Logger], object | None]]:
+def open_tracker(cfg: DictConfig, folder: Path, tables_are: dict) -> Iterator[tuple[list[Logger], object | None]]:
     """Yield Lightning's loggers for a fold, and the W&B run if there is one; close them on every way out.
 
     Args:
         cfg: The composed config; `cfg.logger` decides.
         folder: Where runs are kept.
+        tables_are: What was really trained on, recorded beside the config, which may name another data set.
 
     Raises:
         ValueError: If `logger.kind` is unknown.
@@ -66,15 +67,17 @@ def open_tracker(cfg: DictConfig, folder: Path) -> Iterator[tuple[list[Logger], 
     kind = cfg.logger.kind
     if kind not in KINDS:
         raise ValueError(f"logger.kind: expected one of {KINDS}, got {kind!r}")
+    config = OmegaConf.to_container(cfg, resolve=True)
     if kind == "tensorboard":
-        logger = TensorBoardLogger(folder, name="tensorboard", version=f"fold{cfg.fold}")
+        logger = TensorBoardLogger(folder / "tensorboard", name=group_name(None, config), version=f"fold{cfg.fold}")
         try:
             yield [logger], None
         finally:
             logger.experiment.close()
         return
-    config = OmegaConf.to_container(cfg, resolve=True)
     with open_run(config["logger"], config, job_type="train", name=f"fold{cfg.fold}", run_dir=folder) as run:
+        if run is not None:
+            run.config.update({"tables": tables_are})
         yield ([WandbLogger(experiment=run)] if run is not None else []), run
 
 
