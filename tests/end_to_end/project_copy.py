@@ -51,7 +51,7 @@ def run(project: Path, *command: str, expect: int = 0, as_stage: bool = False, s
         as_stage: Let a stage's module believe that DVC started it, so that it reads `params.yaml`.
     """
     variables = environment(project) | ({"DVC_STAGE": "test"} if as_stage else {})
-    done = subprocess.run(command, cwd=project, env=variables, capture_output=True, text=True, timeout=400, check=False)
+    done = subprocess.run(command, cwd=project, env=variables, capture_output=True, text=True, timeout=580, check=False)
     printed = done.stdout + done.stderr
     assert done.returncode == expect, f"{command} ended with {done.returncode}:\n{printed[-4000:]}"
     return done.stdout if stdout_only else printed
