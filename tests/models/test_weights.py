@@ -24,11 +24,12 @@ def folder(detector, tmp_path):
 
 def test_the_loaded_network_gives_the_same_outputs(detector, folder):
     loaded = load_detector(folder, MODEL["detect"])
+    detector.to(memory_format=torch.channels_last)  # as loaded ones are: another format rounds in another order
     images = torch.randint(0, 256, (1, 3, 128, 128), dtype=torch.uint8)
     with torch.no_grad():
         for ours, theirs in zip(detector(images), loaded(images), strict=True):
             for level, other in zip(ours, theirs, strict=True):
-                torch.testing.assert_close(level, other, rtol=1e-5, atol=1e-6)
+                torch.testing.assert_close(level, other, rtol=1e-6, atol=1e-6)
     assert not loaded.training
     assert sorted(path.name for path in folder.iterdir()) == [CONFIG_FILE, WEIGHTS_FILE]
 
