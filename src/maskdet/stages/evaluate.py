@@ -76,12 +76,13 @@ def _write_plots(
     summary: Summary, pooled: EvaluationTables, score_threshold: float, iou_threshold: float, workspace: Workspace
 ) -> None:
     matches = match_detections(pooled.annotations, pooled.predictions, CURVE_IOU_THRESHOLD)
+    curves = pr_curves(matches, pooled.annotations)
     by_fold = [{"fold": int(fold), **flatten_metrics(metrics)} for fold, metrics in summary["fold"].items()]
     plots = {
-        "pr_curves": pr_curves(matches, pooled.annotations),
+        "pr_curves": curves,
         "confusion": confusion_pairs(pooled.annotations, pooled.predictions, score_threshold, iou_threshold),
         "folds": pd.DataFrame(by_fold),
-        "precision_at_recall": _one_column_a_class(pr_curves(matches, pooled.annotations)),
+        "precision_at_recall": _one_column_a_class(curves),
         "training": _mean_history([workspace.input(f"reports/history/{fold}.csv") for fold in summary["fold"]]),
     }
     for name, table in plots.items():

@@ -10,7 +10,6 @@ from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 
 from maskdet.data.datamodule import FoldDataModule, as_numpy
 from maskdet.evaluation.curves import ALL_CLASSES, operating_point
-from maskdet.evaluation.matching import match_detections
 from maskdet.models.efficientdet import EfficientDetector
 from maskdet.reporting.contact_sheet import contact_sheet, write_contact_sheet
 from maskdet.reporting.gallery import open_pictures, select_images
@@ -100,8 +99,7 @@ def log_fold_result(
     held_out = data.evaluation_set.source
     threshold = cfg.logger.score_threshold
     judged = judge_tables(data.held_out_annotations, predictions, threshold)
-    matches = match_detections(data.held_out_annotations, predictions)
-    points = operating_point(matches, data.held_out_annotations, threshold).set_index("class_name")
+    points = operating_point(judged.detections, data.held_out_annotations, threshold).set_index("class_name")
     overall = points.loc[ALL_CLASSES]
     log_summary(run, {"val": {name: float(overall[name]) for name in ("precision", "recall", "f1")}})
     folds = dict.fromkeys(held_out.file_names, cfg.fold)
