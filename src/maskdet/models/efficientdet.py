@@ -10,20 +10,23 @@ from dataclasses import dataclass
 import timm
 import torch
 from effdet import EfficientDet, get_efficientdet_config
-from effdet.anchors import AnchorLabeler, Anchors, decode_box_outputs
-from effdet.bench import _post_process
+from effdet.anchors import Anchors, decode_box_outputs
 from effdet.config import set_config_readonly, set_config_writeable
 from effdet.config.model_config import efficientdet_model_param_dict
 from effdet.efficientdet import Interpolate2d, ResampleFeatureMap
 from effdet.helpers import load_pretrained
-from effdet.loss import DetectionLoss
+from effdet.object_detection import BoxList, FasterRcnnBoxCoder
 from torch import Tensor, nn
-from torchvision.ops import batched_nms, clip_boxes_to_image
+from torch.nn import functional
+from torchvision.ops import batched_nms, box_iou, clip_boxes_to_image
 
+from maskdet.models.assignment import BACKGROUND, match_atss, match_by_iou
 from maskdet.models.imagenet import load_imagenet_weights
+from maskdet.models.losses import BOX_LOSSES, CLASS_LOSSES, IOU_LOSSES, focal_loss, quality_focal_loss
 
 PRETRAINED = ("imagenet", "hub", "none")
 NORMALIZATIONS = ("backbone", "unit")
+ASSIGNMENTS = ("iou", "atss")
 
 
 @dataclass(frozen=True)
@@ -53,13 +56,19 @@ class EfficientDetector(nn.Module):
         pretrained: `imagenet` (backbone, from installed packages), `hub` (EfficientDet trained on COCO, downloaded),
             `none` (random).
         anchors: `scale` (side of the smallest anchor in strides), `num_scales` (per octave), `aspect_ratios`
-            (width / height), `match_iou_threshold` (an anchor with this IoU is positive).
-        loss: `focal_alpha`, `focal_gamma`, `label_smoothing`, `box_weight`, `huber_delta`.
+            (width / height), `assignment` (`iou` or `atss`), `match_iou_threshold` (of `iou`: an anchor with this IoU
+            is positive), `atss_candidates` (of `atss`: cells a level that each face considers).
+        loss: `class_loss` (`focal` or `quality_focal`), `focal_alpha` (of `focal`), `focal_gamma`, `label_smoothing`
+            (of `focal`), `box_loss` (`huber` on codes, or `giou`, `diou`, `ciou` on decoded boxes), `box_weight`,
+            `huber_delta` (of `huber`).
         detect: `score_threshold`, `nms_iou_threshold`, `max_candidates` (before suppression), `max_detections`.
         normalization: `backbone` (mean and SD that the backbone was pretrained with) or `unit` (image / 255).
+        frozen_norms: Prefixes of module names, e.g. `backbone`: batch norms below them keep their running statistics
+            while training.
 
     Raises:
-        ValueError: If the architecture or `pretrained` is unknown, or no weights are at hand.
+        ValueError: If the architecture, `pretrained`, a loss or an assignment is unknown, a prefix fits no batch norm,
+            or no weights are at hand.
     """
 
     def __init__(
@@ -71,20 +80,28 @@ class EfficientDetector(nn.Module):
         loss: dict,
         detect: dict,
         normalization: str = "backbone",
+        frozen_norms: Sequence[str] = (),
     ) -> None:
         super().__init__()
+        _check_choices(anchors, loss)
         self.network = _build_network(architecture, num_classes, pretrained)
-        _apply_settings(self.network, anchors, loss)
+        _apply_settings(self.network, anchors)
         self.config = self.network.config
         self.stride = 2**self.config.max_level
-        self.match_iou_threshold = anchors["match_iou_threshold"]
-        self.detect_options = dict(detect)
+        self.anchor_options, self.loss_options, self.detect_options = dict(anchors), dict(loss), dict(detect)
         self.num_classes = num_classes
-        self.criterion = DetectionLoss(self.config)
+        self.frozen_norms = _norms_under(self.network, frozen_norms)
         self._anchors: dict[tuple, Anchors] = {}
         mean, std = _normalization(normalization, self.config.backbone_name)
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1) * 255, persistent=False)
+
+    def train(self, mode: bool = True) -> "EfficientDetector":
+        """Set the mode of training or evaluation; frozen batch norms stay in evaluation."""
+        super().train(mode)
+        for module in self.frozen_norms:
+            module.eval()
+        return self
 
     def forward(self, images: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Return class logits and box codes of every level.
@@ -113,26 +130,70 @@ class EfficientDetector(nn.Module):
             class_indices: B tensors (N_i,) int64, 0-based.
 
         Returns:
-            Scalars `loss`, `loss_class`, `loss_box` (unweighted).
+            Scalars `loss`, `loss_class`, `loss_box` (unweighted), each a sum over the batch's anchors divided by the
+            number of positive ones plus one.
         """
-        class_out, box_out = self(images)
-        targets = self.anchor_targets(tuple(images.shape[-2:]), boxes_xyxy, class_indices)
-        total, class_loss, box_loss = self.criterion(class_out, box_out, *targets)
+        logits, codes = self._flat(*self(images))  # (B, A, C), (B, A, 4)
+        image_hw = tuple(images.shape[-2:])
+        matched = self.assign(image_hw, boxes_xyxy)  # (B, A)
+        positive = matched != BACKGROUND
+        chosen = [indices[indices != BACKGROUND] for indices in matched]
+        truth_xyxy = torch.cat([boxes[index] for boxes, index in zip(boxes_xyxy, chosen, strict=True)])  # (P, 4)
+        truth_class = torch.cat([classes[index] for classes, index in zip(class_indices, chosen, strict=True)])  # (P,)
+        image_index, anchor_index = positive.nonzero(as_tuple=True)  # (P,), (P,)
+        anchors_yxyx = self.anchors_for(image_hw).boxes[anchor_index]
+        normalizer = positive.sum() + 1.0
+        box_loss, fit = self._box_loss(codes[positive], anchors_yxyx, truth_xyxy.float())
+        targets = torch.zeros_like(logits)
+        targets[image_index, anchor_index, truth_class] = fit
+        class_loss = self._class_loss(logits, targets).sum() / normalizer
+        box_loss = box_loss.sum() / normalizer
+        total = class_loss + self.loss_options["box_weight"] * box_loss
         return {"loss": total, "loss_class": class_loss, "loss_box": box_loss}
 
-    def anchor_targets(
-        self, image_hw: tuple[int, int], boxes_xyxy: Sequence[Tensor], class_indices: Sequence[Tensor]
-    ) -> tuple[list[Tensor], list[Tensor], Tensor]:
-        """Assign boxes to anchors.
+    def _box_loss(self, codes: Tensor, anchors_yxyx: Tensor, truth_xyxy: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (P,) losses of the boxes and (P,) targets of the scores: 1, or how well the box fits."""
+        options = self.loss_options
+        boxes_xyxy = decode_box_outputs(codes.clamp(-8, 8), anchors_yxyx, output_xyxy=True)  # e^8 is beyond any image
+        fit = torch.ones_like(truth_xyxy[:, 0])
+        if options["class_loss"] == "quality_focal":
+            fit = box_iou(boxes_xyxy.detach(), truth_xyxy).diagonal()
+        if options["box_loss"] in IOU_LOSSES:
+            return IOU_LOSSES[options["box_loss"]](boxes_xyxy, truth_xyxy), fit
+        truth_yxyx = truth_xyxy[:, [1, 0, 3, 2]]
+        truth_codes = FasterRcnnBoxCoder().encode(BoxList(truth_yxyx), BoxList(anchors_yxyx))  # (P, 4)
+        losses = functional.huber_loss(codes, truth_codes, reduction="none", delta=options["huber_delta"])
+        return losses.mean(dim=1), fit
+
+    def _class_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        options = self.loss_options
+        if options["class_loss"] == "quality_focal":
+            return quality_focal_loss(logits, targets, options["focal_gamma"])
+        return focal_loss(
+            logits, targets, options["focal_alpha"], options["focal_gamma"], options["label_smoothing"]
+        )
+
+    def assign(self, image_hw: tuple[int, int], boxes_xyxy: Sequence[Tensor]) -> Tensor:
+        """Decide which anchor learns which box.
+
+        Args:
+            image_hw: Height and width of the input in pixels.
+            boxes_xyxy: B tensors (N_i, 4) in pixels of the input.
 
         Returns:
-            Over the levels: (B, h, w, A) int64 class indices, 0-based, -1 for background, and (B, h, w, A * 4)
-            codes; and (B,) numbers of positive anchors.
+            (B, A) int64, the index of the box in its image, -1 for background.
         """
-        labeler = AnchorLabeler(self.anchors_for(image_hw), self.num_classes, self.match_iou_threshold)
-        boxes_yxyx = [boxes[:, [1, 0, 3, 2]].float() for boxes in boxes_xyxy]
-        labels = [indices.float() + 1 for indices in class_indices]
-        return labeler.batch_label_anchors(boxes_yxyx, labels)
+        anchors = self.anchors_for(image_hw)
+        anchors_xyxy = anchors.boxes[:, [1, 0, 3, 2]]
+        options = self.anchor_options
+        if options["assignment"] == "iou":
+            matched = [match_by_iou(anchors_xyxy, boxes, options["match_iou_threshold"]) for boxes in boxes_xyxy]
+        else:
+            per_cell = anchors.get_anchors_per_location()
+            sizes = [height * width * per_cell for height, width in anchors.feat_sizes[anchors.min_level :]]
+            candidates = options["atss_candidates"] * per_cell
+            matched = [match_atss(anchors_xyxy, boxes, sizes, candidates) for boxes in boxes_xyxy]
+        return torch.stack(matched)
 
     def anchors_for(self, image_hw: tuple[int, int]) -> Anchors:
         """Return effdet's anchors (yxyx, pixels) for an input size; made once a size and device."""
@@ -150,6 +211,22 @@ class EfficientDetector(nn.Module):
             self._anchors[key] = made.to(self.mean.device)
         return self._anchors[key]
 
+    def decode(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return every anchor's box and scores, before any selection.
+
+        Args:
+            images: (B, 3, H, W) RGB in [0, 255].
+
+        Returns:
+            (B, A, 4) float32 boxes, xyxy in pixels of `images`, clipped to them; (B, A, classes) scores in [0, 1].
+        """
+        logits, codes = self._flat(*self(images))
+        height, width = images.shape[-2:]
+        anchors_yxyx = self.anchors_for((height, width)).boxes  # (A, 4)
+        every = codes.reshape(-1, 4), anchors_yxyx.repeat(len(codes), 1)
+        boxes_xyxy = decode_box_outputs(*every, output_xyxy=True).reshape(codes.shape)
+        return clip_boxes_to_image(boxes_xyxy, (height, width)), logits.sigmoid()
+
     @torch.no_grad()
     def detect(self, images: Tensor) -> list[Detections]:
         """Return the detections of each image after suppression within each class.
@@ -160,29 +237,25 @@ class EfficientDetector(nn.Module):
         Returns:
             B detections, best first, boxes clipped to the input.
         """
-        class_out, box_out = self(images)
-        image_hw = tuple(images.shape[-2:])
-        anchors = self.anchors_for(image_hw).boxes  # (A, 4) yxyx
-        num_candidates = min(self.detect_options["max_candidates"], len(anchors) * self.num_classes)
-        logits, codes, anchor_indices, class_indices = _post_process(
-            class_out, box_out, self.config.num_levels, self.num_classes, num_candidates
-        )  # (B, K, 1), (B, K, 4), (B, K), (B, K)
-        scores = logits.float().sigmoid().squeeze(-1)  # (B, K)
-        return [
-            self._suppress(codes[i].float(), anchors[anchor_indices[i]], scores[i], class_indices[i], image_hw)
-            for i in range(len(images))
-        ]
+        return [self._select(*decoded) for decoded in zip(*self.decode(images), strict=True)]
 
-    def _suppress(
-        self, codes: Tensor, anchors_yxyx: Tensor, scores: Tensor, class_indices: Tensor, image_hw: tuple[int, int]
-    ) -> Detections:
+    def _select(self, boxes_xyxy: Tensor, scores: Tensor) -> Detections:
+        """Choose among the (A, 4) boxes and (A, C) scores of one image."""
         options = self.detect_options
-        likely = scores >= options["score_threshold"]
-        boxes_xyxy = decode_box_outputs(codes[likely], anchors_yxyx[likely], output_xyxy=True)
-        boxes_xyxy = clip_boxes_to_image(boxes_xyxy, image_hw)  # (K', 4)
-        scores, class_indices = scores[likely], class_indices[likely]
-        keep = batched_nms(boxes_xyxy, scores, class_indices, options["nms_iou_threshold"])[: options["max_detections"]]
-        return Detections(boxes_xyxy[keep], scores[keep], class_indices[keep])
+        best, places = scores.flatten().topk(min(options["max_candidates"], scores.numel()))
+        likely = best >= options["score_threshold"]
+        best, places = best[likely], places[likely]
+        boxes_xyxy, class_indices = boxes_xyxy[places // self.num_classes], places % self.num_classes
+        keep = batched_nms(boxes_xyxy, best, class_indices, options["nms_iou_threshold"])[: options["max_detections"]]
+        return Detections(boxes_xyxy[keep], best[keep], class_indices[keep])
+
+    def _flat(self, class_out: list[Tensor], box_out: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Join the levels: (B, A, classes) logits and (B, A, 4) codes, anchors in the order of `anchors_for`."""
+        logits, codes = (
+            torch.cat([level.permute(0, 2, 3, 1).reshape(len(level), -1, width) for level in levels], dim=1).float()
+            for levels, width in ((class_out, self.num_classes), (box_out, 4))
+        )
+        return logits, codes
 
 
 def _build_network(architecture: str, num_classes: int, pretrained: str) -> EfficientDet:
@@ -202,6 +275,25 @@ def _build_network(architecture: str, num_classes: int, pretrained: str) -> Effi
         _load_from_hub(network)
     network.reset_head(num_classes=num_classes)
     return network
+
+
+def _check_choices(anchors: dict, loss: dict) -> None:
+    for setting, value, choices in (
+        ("anchors.assignment", anchors["assignment"], ASSIGNMENTS),
+        ("loss.class_loss", loss["class_loss"], CLASS_LOSSES),
+        ("loss.box_loss", loss["box_loss"], BOX_LOSSES),
+    ):
+        if value not in choices:
+            raise ValueError(f"model.{setting}: expected one of {choices}, got {value!r}")
+
+
+def _norms_under(network: EfficientDet, prefixes: Sequence[str]) -> list[nn.BatchNorm2d]:
+    """Return the batch norms whose names begin with a prefix."""
+    norms = {name: module for name, module in network.named_modules() if isinstance(module, nn.BatchNorm2d)}
+    for prefix in prefixes:
+        if not any(name.startswith(prefix) for name in norms):
+            raise ValueError(f"model.frozen_norms: expected prefixes of batch norms such as backbone, got {prefix!r}")
+    return [module for name, module in norms.items() if name.startswith(tuple(prefixes))]
 
 
 def _normalization(name: str, backbone_name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -237,8 +329,8 @@ def _load_from_hub(network: EfficientDet) -> None:
         ) from error
 
 
-def _apply_settings(network: EfficientDet, anchors: dict, loss: dict) -> None:
-    """Write anchors and losses into the network's config; a changed number of anchors renews the heads."""
+def _apply_settings(network: EfficientDet, anchors: dict) -> None:
+    """Write the anchors into the network's config; a changed number of anchors renews the heads."""
     aspect_ratios, num_scales = list(anchors["aspect_ratios"]), anchors["num_scales"]
     published = network.config
     if (len(aspect_ratios), num_scales) != (len(published.aspect_ratios), published.num_scales):
@@ -246,7 +338,4 @@ def _apply_settings(network: EfficientDet, anchors: dict, loss: dict) -> None:
     config = network.config
     set_config_writeable(config)
     config.aspect_ratios, config.num_scales, config.anchor_scale = aspect_ratios, num_scales, anchors["scale"]
-    config.alpha, config.gamma = loss["focal_alpha"], loss["focal_gamma"]
-    config.label_smoothing = loss["label_smoothing"]
-    config.box_loss_weight, config.delta = loss["box_weight"], loss["huber_delta"]
     set_config_readonly(config)
