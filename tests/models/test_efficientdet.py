@@ -5,6 +5,10 @@ import math
 import numpy as np
 import pytest
 import torch
+from effdet.anchors import AnchorLabeler
+from effdet.config import set_config_writeable
+from effdet.loss import DetectionLoss
+from safetensors.torch import save_file
 from torch import nn
 
 from maskdet.boxes import box_iou
@@ -41,46 +45,85 @@ def paper_anchors(image_px: int, scale: float = 3, aspect_ratios: tuple = (1.0, 
     return levels
 
 
-def targets_of(detector, image_px: int, boxes: list, classes: list):
-    return detector.anchor_targets((image_px, image_px), [torch.tensor(boxes)], [torch.tensor(classes)])
+def levels_of(matched: torch.Tensor, image_px: int) -> list[np.ndarray]:
+    """Return the assignment of one image as (h, w, A) a level."""
+    sides = [image_px // stride for stride in (8, 16, 32, 64, 128)]
+    parts = matched.split([side * side * ANCHORS_PER_CELL for side in sides])
+    return [part.reshape(side, side, ANCHORS_PER_CELL).numpy() for part, side in zip(parts, sides, strict=True)]
 
 
-def test_a_box_equal_to_an_anchor_is_that_anchors_target(detector):
-    classes, codes, num_positives = targets_of(detector, 256, [ANCHOR_XYXY], [2])
-    place = (0, CELL["y"], CELL["x"])
-    assert [tuple(level.shape) for level in classes] == [(1, s, s, ANCHORS_PER_CELL) for s in (32, 16, 8, 4, 2)]
-    assert classes[CELL["level"]][place][CELL["a"]] == 2
-    codes_there = codes[CELL["level"]][place].reshape(ANCHORS_PER_CELL, 4)
-    np.testing.assert_allclose(codes_there[CELL["a"]], np.zeros(4), atol=1e-5)
-    half_ln2 = math.log(2) / 2
-    np.testing.assert_allclose(codes_there[0], [0, 0, -half_ln2, half_ln2], atol=1e-5)  # ty, tx, th, tw of the square
-    assert num_positives.tolist() == [sum(int((level == 2).sum()) for level in classes)]
-
-
-def test_the_neighbours_are_positive_along_x_and_not_along_y(detector):
-    classes, codes, _ = targets_of(detector, 256, [ANCHOR_XYXY], [2])
-    level = classes[CELL["level"]][0, :, :, CELL["a"]]
-    assert level[3, 4] == level[3, 6] == 2  # 16 of 67.9 px away: IoU 0.62
+def test_a_box_equal_to_an_anchor_goes_to_that_anchor_and_its_neighbours_along_x(detector):
+    matched = detector.assign((256, 256), [torch.tensor([(0.0, 0.0, 20.0, 20.0), ANCHOR_XYXY])])
+    assert matched.shape == (1, (32**2 + 16**2 + 8**2 + 4**2 + 2**2) * ANCHORS_PER_CELL)
+    level = levels_of(matched[0], 256)[CELL["level"]][:, :, CELL["a"]]
+    assert level[3, 4] == level[3, 5] == level[3, 6] == 1  # 16 of 67.9 px away: IoU 0.62
     assert level[2, 5] == level[4, 5] == -1  # 16 of 33.9 px away: IoU 0.36
-    right = codes[CELL["level"]][0, 3, 6].reshape(ANCHORS_PER_CELL, 4)[CELL["a"]]
-    np.testing.assert_allclose(right, [0, -16 / (2 * HALF_WIDTH), 0, 0], atol=1e-5)
 
 
-@pytest.mark.parametrize("class_index", [0, 1, 2])
-def test_every_anchors_target_follows_the_iou(detector, class_index):
+def test_every_anchors_box_follows_the_iou(detector):
     box = (20.0, 70.0, 100.0, 112.0)  # wider than high, left of the middle, below it
-    classes, _, _ = targets_of(detector, 128, [box], [class_index])
-    for found, anchors in zip(classes, paper_anchors(128), strict=True):
+    matched = detector.assign((128, 128), [torch.tensor([box])])
+    for found, anchors in zip(levels_of(matched[0], 128), paper_anchors(128), strict=True):
         iou = box_iou(anchors.reshape(-1, 4), np.array([box]))[:, 0].reshape(anchors.shape[:3])
-        np.testing.assert_array_equal(found[0].numpy(), np.where(iou >= 0.5, class_index, -1))
+        np.testing.assert_array_equal(found, np.where(iou >= 0.5, 0, -1))
 
 
-def test_a_box_that_fits_no_anchor_gets_the_best_one(detector):
-    box = (60.0, 61.0, 66.0, 65.0)  # 6 x 4 px, the smallest anchor has 24
-    classes, _, num_positives = targets_of(detector, 128, [box], [1])
-    assert num_positives.item() == 1
-    iou = [box_iou(level.reshape(-1, 4), np.array([box])).max() for level in paper_anchors(128)]
-    assert int((classes[int(np.argmax(iou))] == 1).sum()) == 1
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_losses_are_those_of_effdet(smoothing):
+    """Its labeler wants yxyx and labels from 1. It leaves out codes that are exactly 0, hence no anchor's centre."""
+    generator = torch.Generator().manual_seed(1)
+    detector = tiny_detector(loss=MODEL["loss"] | {"label_smoothing": smoothing})
+    config = detector.config
+    set_config_writeable(config)
+    config.alpha, config.gamma, config.delta, config.box_loss_weight = 0.25, 1.5, 0.1, 50.0
+    config.label_smoothing = smoothing
+    images = torch.randint(0, 256, (3, 3, 128, 128), dtype=torch.uint8, generator=generator)
+    corners = torch.rand(12, 2, generator=generator) * 80
+    boxes = torch.cat([corners, corners + 5 + torch.rand(12, 2, generator=generator) * 40], dim=1)
+    classes = torch.randint(0, 3, (12,), generator=generator)
+    per_image = [boxes[:7], boxes[:0], boxes[7:]], [classes[:7], classes[:0], classes[7:]]
+    ours = detector.loss(images, *per_image)
+    labeler = AnchorLabeler(detector.anchors_for((128, 128)), 3, 0.5)
+    targets = labeler.batch_label_anchors(
+        [each[:, [1, 0, 3, 2]] for each in per_image[0]], [each.float() + 1 for each in per_image[1]]
+    )
+    theirs = DetectionLoss(config)(*detector(images), *targets)
+    for name, value in zip(("loss", "loss_class", "loss_box"), theirs, strict=True):
+        torch.testing.assert_close(ours[name], value, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("box_loss", ["giou", "diou", "ciou"])
+@pytest.mark.parametrize("class_loss", ["focal", "quality_focal"])
+@pytest.mark.parametrize("assignment", ["iou", "atss"])
+def test_a_perfect_answer_costs_nothing(box_loss, class_loss, assignment):
+    """Logits and codes written from the assignment, by hand: a mistake in axes or classes would cost."""
+    loss = MODEL["loss"] | {"box_loss": box_loss, "class_loss": class_loss}
+    detector = tiny_detector(loss=loss, anchors=MODEL["anchors"] | {"assignment": assignment})
+    boxes, classes = torch.tensor([ANCHOR_XYXY, (150.0, 20.0, 240.0, 130.0)]), torch.tensor([2, 0])
+    cells = []
+    anchors = paper_anchors(256)
+    for level, matched in enumerate(levels_of(detector.assign((256, 256), [boxes])[0], 256)):
+        for y, x, a in zip(*np.nonzero(matched >= 0), strict=True):
+            index = matched[y, x, a]
+            code = paper_code(boxes[index].numpy(), anchors[level][y, x, a])
+            cells.append((level, y, x, a, int(classes[index]), 12.0, code))
+    network, images = FixedOutput(256, cells), torch.zeros(1, 3, 256, 256)
+    detector.network = network
+    perfect = detector.loss(images, [boxes], [classes])
+    assert perfect["loss_box"] < 1e-4
+    assert perfect["loss_class"] < 1e-3
+    wrong_class = detector.loss(images, [boxes], [2 - classes])
+    assert wrong_class["loss_class"] > 1
+    moved = detector.loss(images, [boxes + torch.tensor([10.0, 0, 10, 0])], [classes])
+    assert moved["loss_box"] > 0.02
+
+
+def paper_code(box_xyxy: np.ndarray, anchor_xyxy: np.ndarray) -> list[float]:
+    """Return ty, tx, th, tw by their definition."""
+    (x0, y0, x1, y1), (ax0, ay0, ax1, ay1) = box_xyxy, anchor_xyxy
+    height, width = ay1 - ay0, ax1 - ax0
+    shift_y, shift_x = (y0 + y1 - ay0 - ay1) / 2 / height, (x0 + x1 - ax0 - ax1) / 2 / width
+    return [shift_y, shift_x, math.log((y1 - y0) / height), math.log((x1 - x0) / width)]
 
 
 def test_settings_of_the_anchors_reach_them():
@@ -203,3 +246,52 @@ def test_unknown_names_are_answered_with_the_known_ones():
         tiny_detector(architecture="yolo")
     with pytest.raises(ValueError, match=r"model.pretrained: expected one of .*imagenet.*hub.*none.*got 'coco'"):
         tiny_detector(pretrained="coco")
+
+
+def test_unknown_rules_and_losses_are_answered_with_the_known_ones():
+    with pytest.raises(ValueError, match=r"model.anchors.assignment: expected one of .*'atss'.*got 'hungarian'"):
+        tiny_detector(anchors=MODEL["anchors"] | {"assignment": "hungarian"})
+    with pytest.raises(ValueError, match=r"model.loss.box_loss: expected one of .*'ciou'.*got 'l1'"):
+        tiny_detector(loss=MODEL["loss"] | {"box_loss": "l1"})
+    with pytest.raises(ValueError, match=r"model.loss.class_loss: expected one of .*got 'bce'"):
+        tiny_detector(loss=MODEL["loss"] | {"class_loss": "bce"})
+
+
+def test_frozen_batch_norms_keep_their_statistics():
+    detector = tiny_detector(frozen_norms=["backbone.bn1", "backbone.blocks.0"]).train()
+    before = {name: value.clone() for name, value in detector.state_dict().items() if "running_mean" in name}
+    detector(torch.randint(0, 256, (2, 3, 128, 128), dtype=torch.uint8))
+    after = detector.state_dict()
+    kept = {name.split("network.")[1] for name, value in before.items() if torch.equal(value, after[name])}
+    frozen = {
+        n for n in (name.split("network.")[1] for name in before) if n.startswith(("backbone.bn1", "backbone.blocks.0"))
+    }
+    assert kept == frozen
+    with pytest.raises(ValueError, match=r"model.frozen_norms: .*got 'neck'"):
+        tiny_detector(frozen_norms=["neck"])
+
+
+def test_weights_of_a_file_are_taken_where_they_fit(tmp_path, capsys):
+    torch.manual_seed(3)
+    source = tiny_detector()
+    path = tmp_path / "weights.safetensors"
+    save_file(source.state_dict(), path)
+    whole = tiny_detector(pretrained=str(path))
+    assert all(torch.equal(value, whole.state_dict()[name]) for name, value in source.state_dict().items())
+    assert capsys.readouterr().out == ""
+    other = tiny_detector(pretrained=str(path), anchors=MODEL["anchors"] | {"aspect_ratios": [1.0]})
+    backbone = "network.backbone.conv_stem.weight"
+    assert torch.equal(other.state_dict()[backbone], source.state_dict()[backbone])
+    assert "start afresh: network.box_net.predict" in capsys.readouterr().out
+
+
+def test_a_file_that_holds_no_such_network_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"model.pretrained: expected one of .*safetensors file, got '.*absent"):
+        tiny_detector(pretrained=str(tmp_path / "absent"))
+    text = tmp_path / "text.safetensors"
+    text.write_text("no tensors")
+    with pytest.raises(ValueError, match=r"expected a .safetensors file, got .*text.safetensors"):
+        tiny_detector(pretrained=str(text))
+    save_file({"something": torch.zeros(2)}, tmp_path / "other.safetensors")
+    with pytest.raises(ValueError, match=r"other.safetensors: expected weights of tf_efficientdet_lite0"):
+        tiny_detector(pretrained=str(tmp_path / "other.safetensors"))

@@ -1,13 +1,15 @@
 """Augmentation of network inputs by albumentations, as a pure function of a seed."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else it asks the network for its version at import
 
 import albumentations
+
+from maskdet.schema import CLASS_NAMES
 
 MIN_SIDE_PX = 0.99  # a pixel, less the rounding of albumentations, which divides boxes by the image's size and back
 
@@ -21,9 +23,30 @@ class Augmentation:
     Args:
         transforms: albumentations transforms, applied in order.
         min_visible: Share of a box's area in [0, 1] that must remain inside the image.
+        mosaic_probability: How often a training input is made of four crops of half its size.
+        replaced_faces: `probability` that a face is laid over by one of the `classes`, from another training image.
+
+    Raises:
+        ValueError: If a probability lies outside [0, 1] or a class is unknown.
     """
 
-    def __init__(self, transforms: Sequence[albumentations.BasicTransform], min_visible: float = 0.3) -> None:
+    def __init__(
+        self,
+        transforms: Sequence[albumentations.BasicTransform],
+        min_visible: float = 0.3,
+        mosaic_probability: float = 0.0,
+        replaced_faces: Mapping[str, float | list[str]] | None = None,
+    ) -> None:
+        replaced = dict(replaced_faces or {"probability": 0.0, "classes": []})
+        for name, value in (("mosaic_probability", mosaic_probability), ("replaced_faces", replaced["probability"])):
+            if not 0 <= value <= 1:
+                raise ValueError(f"augment.{name}: expected a probability in [0, 1], got {value}")
+        unknown = sorted(set(replaced["classes"]) - set(CLASS_NAMES))
+        if unknown:
+            raise ValueError(f"augment.replaced_faces.classes: expected some of {list(CLASS_NAMES)}, got {unknown}")
+        self.mosaic_probability = mosaic_probability
+        self.replace_probability = replaced["probability"]
+        self.replacing_classes = {CLASS_NAMES.index(name) for name in replaced["classes"]}
         params = albumentations.BboxParams(
             format="pascal_voc",
             label_fields=["class_indices"],

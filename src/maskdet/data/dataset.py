@@ -5,7 +5,8 @@ the same batches, and a resumed run continues as if it had never stopped.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from torch.utils.data import Dataset, Sampler
 from maskdet.data.augment import Augmentation
 from maskdet.data.framing import Frame, Letterbox, RandomCrop, Stretch, visible_boxes
 from maskdet.data.image import read_image
+from maskdet.data.mixing import Face, cut_faces, mosaic, replace_faces
 from maskdet.schema import BOX_COLUMNS, CLASS_NAMES
 
 Framing = Stretch | Letterbox | RandomCrop
@@ -119,6 +121,9 @@ class TrainingSet(Dataset):
         class_weights: (C,) positive; how likely a face of each class is to be chosen for a crop.
         seed: Any non-negative integer.
         min_visible: Share of a face that must lie inside a crop to count as a face there.
+
+    Raises:
+        ValueError: If mosaics are wanted of a framing that cuts no crops.
     """
 
     def __init__(
@@ -132,22 +137,55 @@ class TrainingSet(Dataset):
     ) -> None:
         self.source, self.framing, self.augmentation = source, framing, augmentation
         self.class_weights, self.seed, self.min_visible = class_weights, seed, min_visible
+        self._tile_framing = None
+        if augmentation.mosaic_probability:
+            if not isinstance(framing, RandomCrop):
+                raise ValueError(f"augment.mosaic_probability: expected a framing of random crops, got {framing}")
+            self._tile_framing = replace(framing, size=framing.size // 2)
 
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.source)
 
     def __getitem__(self, draw: Draw) -> Example:
-        """Return the example that belongs to a draw."""
+        """Return the example that belongs to a draw; of a mosaic, file name and frame are those of its first tile."""
         epoch, place, index = draw
         rng = np.random.default_rng([self.seed, epoch, place])
+        if self._tile_framing and rng.random() < self.augmentation.mosaic_probability:
+            indices = [index, *rng.integers(len(self.source), size=3).tolist()]
+            tiles = [self._crop(tile_index, self._tile_framing, rng) for tile_index in indices]
+            frame, framed = tiles[0][0], mosaic([crop for _, crop in tiles], self.framing.size)
+        else:
+            frame, framed = self._crop(index, self.framing, rng)
+        augmented = self.augmentation(*framed, int(rng.integers(2**32)))
+        height, width = self.source.image(index).shape[:2]
+        return _example(*augmented, self.source.file_names[index], frame, (width, height))
+
+    def _crop(
+        self, index: int, framing: Framing, rng: np.random.Generator
+    ) -> tuple[Frame, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Frame an image: (S, S, 3) uint8 pixels, (N, 4) visible boxes xyxy, (N,) their classes."""
         image, boxes = self.source.image(index), self.source.boxes_xyxy[index]
         classes = self.source.class_indices[index]
-        image_wh = (image.shape[1], image.shape[0])
-        frame = self.framing.frame(image_wh, boxes, self.class_weights[classes], rng)
+        if self.augmentation.replace_probability:
+            image, classes = replace_faces(
+                image, boxes, classes, self._faces, self.augmentation.replace_probability, rng
+            )
+        frame = framing.frame((image.shape[1], image.shape[0]), boxes, self.class_weights[classes], rng)
         boxes, kept = visible_boxes(frame.to_input(boxes), frame.size, self.min_visible)
-        augmented = self.augmentation(frame.apply(image), boxes, classes[kept], int(rng.integers(2**32)))
-        return _example(*augmented, self.source.file_names[index], frame, image_wh)
+        return frame, (frame.apply(image), boxes, classes[kept])
+
+    @cached_property
+    def _faces(self) -> list[Face]:
+        """The faces that may be laid over others."""
+        wanted = self.augmentation.replacing_classes
+        chosen = [i for i, classes in enumerate(self.source.class_indices) if wanted & set(classes.tolist())]
+        return cut_faces(
+            [self.source.image(i) for i in chosen],
+            [self.source.boxes_xyxy[i] for i in chosen],
+            [self.source.class_indices[i] for i in chosen],
+            wanted,
+        )
 
 
 class EvaluationSet(Dataset):

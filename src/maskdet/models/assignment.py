@@ -32,7 +32,9 @@ def match_by_iou(anchors_xyxy: Tensor, boxes_xyxy: Tensor, threshold: float) -> 
     return matched
 
 
-def match_atss(anchors_xyxy: Tensor, boxes_xyxy: Tensor, level_sizes: Sequence[int], candidates_per_level: int) -> Tensor:
+def match_atss(
+    anchors_xyxy: Tensor, boxes_xyxy: Tensor, level_sizes: Sequence[int], candidates_per_level: int
+) -> Tensor:
     """Let each box choose its own IoU threshold from the anchors near its centre.
 
     Of each level the anchors whose centres lie nearest are candidates; those are positive whose IoU reaches the

@@ -6,6 +6,7 @@ indices. Both are turned around in this file and nowhere else.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import timm
 import torch
@@ -16,6 +17,8 @@ from effdet.config.model_config import efficientdet_model_param_dict
 from effdet.efficientdet import Interpolate2d, ResampleFeatureMap
 from effdet.helpers import load_pretrained
 from effdet.object_detection import BoxList, FasterRcnnBoxCoder
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.ops import batched_nms, box_iou, clip_boxes_to_image
@@ -25,6 +28,8 @@ from maskdet.models.imagenet import load_imagenet_weights
 from maskdet.models.losses import BOX_LOSSES, CLASS_LOSSES, IOU_LOSSES, focal_loss, quality_focal_loss
 
 PRETRAINED = ("imagenet", "hub", "none")
+"""Where weights come from; anything else is the path of a file that a training wrote."""
+
 NORMALIZATIONS = ("backbone", "unit")
 ASSIGNMENTS = ("iou", "atss")
 
@@ -54,7 +59,8 @@ class EfficientDetector(nn.Module):
         architecture: A name that effdet knows, e.g. `tf_efficientdet_lite0`.
         num_classes: Number of classes.
         pretrained: `imagenet` (backbone, from installed packages), `hub` (EfficientDet trained on COCO, downloaded),
-            `none` (random).
+            `none` (random), or the path of a detector's `weights.safetensors`: tensors that fit are taken, so that
+            heads for other classes or anchors start afresh.
         anchors: `scale` (side of the smallest anchor in strides), `num_scales` (per octave), `aspect_ratios`
             (width / height), `assignment` (`iou` or `atss`), `match_iou_threshold` (of `iou`: an anchor with this IoU
             is positive), `atss_candidates` (of `atss`: cells a level that each face considers).
@@ -95,6 +101,8 @@ class EfficientDetector(nn.Module):
         mean, std = _normalization(normalization, self.config.backbone_name)
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1) * 255, persistent=False)
+        if pretrained not in PRETRAINED:
+            self._load_fitting(Path(pretrained))
 
     def train(self, mode: bool = True) -> "EfficientDetector":
         """Set the mode of training or evaluation; frozen batch norms stay in evaluation."""
@@ -169,9 +177,22 @@ class EfficientDetector(nn.Module):
         options = self.loss_options
         if options["class_loss"] == "quality_focal":
             return quality_focal_loss(logits, targets, options["focal_gamma"])
-        return focal_loss(
-            logits, targets, options["focal_alpha"], options["focal_gamma"], options["label_smoothing"]
-        )
+        return focal_loss(logits, targets, options["focal_alpha"], options["focal_gamma"], options["label_smoothing"])
+
+    def _load_fitting(self, path: Path) -> None:
+        """Take the tensors of a file that have the name and shape of one of ours; say which of ours stay new."""
+        try:
+            stored = load_file(path)
+        except (SafetensorError, OSError) as error:
+            raise ValueError(f"model.pretrained: expected a .safetensors file, got {path}: {error}") from error
+        ours = self.state_dict()
+        fitting = {name: tensor for name, tensor in stored.items() if name in ours and tensor.shape == ours[name].shape}
+        if not any(name.startswith("network.backbone") for name in fitting):
+            raise ValueError(f"model.pretrained={path}: expected weights of {self.config.name}, got none that fit")
+        self.load_state_dict(fitting, strict=False)
+        new = sorted(set(ours) - set(fitting))
+        if new:
+            print(f"{path}: {len(fitting)} tensors taken, {len(new)} start afresh: {', '.join(new[:3])} …", flush=True)
 
     def assign(self, image_hw: tuple[int, int], boxes_xyxy: Sequence[Tensor]) -> Tensor:
         """Decide which anchor learns which box.
@@ -263,8 +284,8 @@ def _build_network(architecture: str, num_classes: int, pretrained: str) -> Effi
     known = sorted(efficientdet_model_param_dict)
     if architecture not in known:
         raise ValueError(f"model.architecture: expected one of {known}, got {architecture!r}")
-    if pretrained not in PRETRAINED:
-        raise ValueError(f"model.pretrained: expected one of {PRETRAINED}, got {pretrained!r}")
+    if pretrained not in PRETRAINED and not Path(pretrained).is_file():
+        raise ValueError(f"model.pretrained: expected one of {PRETRAINED} or a .safetensors file, got {pretrained!r}")
     config = get_efficientdet_config(architecture)
     config.image_size = (4 * 2**config.max_level,) * 2  # any multiple of the stride: each level halves the one below
     network = EfficientDet(config, pretrained_backbone=False)

@@ -20,6 +20,7 @@ RESULT_CODE = (
     "data/dataset.py",
     "data/framing.py",
     "data/image.py",
+    "data/mixing.py",
     "models",
     "training",
 )
