@@ -26,6 +26,7 @@ from wandb_file import read_offline_runs
 
 from .conftest import EPOCHS
 
+UNCROPPED = ("~framing.long_side_range", "~framing.face_probability")
 HELD_OUT = [file_name(i) for i in (0, 2, 4, 6)]
 METRICS = ["map", "map_50", "map_75", "map_small", "map_medium", "map_large", "ar_100"]
 HISTORY_COLUMNS = {
@@ -217,3 +218,26 @@ def test_early_stopping_ends_before_the_last_epoch(fit):
 
 def test_the_world_has_every_class_in_the_held_out_fold():
     assert {face[1] for face in FACES if face[0] % 2 == 0} == {0, 1, 2}
+
+
+def test_without_a_fold_every_image_is_trained_on_and_none_is_held_out(fit):
+    root = fit("fold=null", "trainer.samples_per_epoch=null", "trainer.batch_size=4", "trainer.balance_power=0")
+    history = pd.read_csv(root / "build/release/history.csv")
+    assert history["step"].tolist() == [2]  # eight images, each once
+    assert not [name for name in history if name.startswith("val/")]
+    assert json.loads((root / "build/release/train/model.json").read_text())["fold"] is None
+    assert not (root / "build/train").exists()
+    assert not (root / "reports").exists()
+
+
+@pytest.mark.parametrize("override", ["trainer.checkpoint=best", "trainer.early_stopping_patience=2"])
+def test_without_a_fold_there_is_nothing_to_choose_by(fit, override):
+    with pytest.raises(ValueError, match=r"fold=null: expected trainer.checkpoint=last"):
+        fit("fold=null", override)
+
+
+def test_mosaics_and_replaced_faces_train(fit):
+    root = fit("augment.mosaic_probability=0.5", "augment.replaced_faces.probability=0.5")
+    assert pd.read_csv(root / "reports/history/0.csv")["train/loss"].notna().all()
+    with pytest.raises(ValueError, match=r"augment.mosaic_probability: expected a framing of random crops"):
+        fit("augment.mosaic_probability=0.5", "framing._target_=maskdet.data.framing.Letterbox", *UNCROPPED)

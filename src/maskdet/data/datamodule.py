@@ -81,20 +81,22 @@ class Tables:
         """What the tables hold: their source and counts."""
         return {"source": self.source, "num_images": len(self.folds), "num_faces": len(self.annotations)}
 
-    def held_out(self, fold: int) -> list[str]:
-        """Return the images of a fold, in the table's order.
+    def held_out(self, fold: int | None) -> list[str]:
+        """Return the images of a fold, in the table's order; of None, which holds nothing out, none.
 
         Raises:
             ValueError: If the table has no such fold.
         """
+        if fold is None:
+            return []
         chosen = self.folds.query("split_role == 'fold' and fold == @fold")["file_name"].tolist()
         if not chosen:
             known = sorted(self.folds.query("split_role == 'fold'")["fold"].unique().tolist())
             raise ValueError(f"fold: expected one of {known}, got {fold}")
         return chosen
 
-    def training(self, fold: int) -> list[str]:
-        """Return the images of all other folds."""
+    def training(self, fold: int | None) -> list[str]:
+        """Return the images of all other folds; of None, of all folds."""
         held_out = set(self.held_out(fold))
         names = self.folds.query("split_role == 'fold'")["file_name"]
         return [name for name in names if name not in held_out]
@@ -105,7 +107,7 @@ class FoldDataModule(pl.LightningDataModule):
 
     Args:
         tables: Images, annotations, folds.
-        fold: The held-out fold.
+        fold: The held-out fold; None trains on every image and leaves none for evaluation.
         framing: How training inputs are made.
         augmentation: Applied to training inputs.
         evaluation_framing: How validation inputs are made.
@@ -125,7 +127,7 @@ class FoldDataModule(pl.LightningDataModule):
     def __init__(
         self,
         tables: Tables,
-        fold: int,
+        fold: int | None,
         framing: Framing,
         augmentation: Augmentation,
         evaluation_framing: Letterbox | Stretch,

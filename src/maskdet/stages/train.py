@@ -1,4 +1,4 @@
-"""Stage `train`: fit a detector on all folds but one."""
+"""Stage `train`: fit a detector on all folds but one, or, with `fold=null`, the one to ship on all of them."""
 
 from omegaconf import DictConfig
 
@@ -12,13 +12,15 @@ TABLES = ("build/table/images.parquet", "build/table/annotations.parquet", "buil
 
 def run(cfg: DictConfig, workspace: Workspace) -> float:
     """Train fold `cfg.fold`; return the last validation's mAP, for sweeps; NaN if there was none."""
+    shipped = cfg.fold is None
+    name = "all" if shipped else str(cfg.fold)
     tables = read_tables(workspace, cfg.data.name)
     key = run_key(cfg, GROUPS, SPEED_SETTINGS, [workspace.input(path) for path in TABLES])
     paths = FitPaths(
-        weights_dir=workspace.output(f"build/train/{cfg.fold}"),
-        history_path=workspace.output(f"reports/history/{cfg.fold}.csv"),
-        resume_dir=workspace.output(f"build/resume/{key}/{cfg.fold}"),
-        lock_dir=workspace.output(f"build/locks/{cfg.fold}"),
+        weights_dir=workspace.output("build/release/train" if shipped else f"build/train/{name}"),
+        history_path=workspace.output("build/release/history.csv" if shipped else f"reports/history/{name}.csv"),
+        resume_dir=workspace.output(f"build/resume/{key}/{name}"),
+        lock_dir=workspace.output(f"build/locks/{name}"),
         tracking_dir=workspace.output("build/tracking"),
     )
     return fit_fold(cfg, tables, paths).get("val/map", float("nan"))

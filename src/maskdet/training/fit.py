@@ -55,7 +55,7 @@ def fit_fold(cfg: DictConfig, tables: Tables, paths: FitPaths) -> dict[str, floa
     """Train on all folds but `cfg.fold` and write the weights; resume where a killed run stopped.
 
     Args:
-        cfg: The composed config.
+        cfg: The composed config; `fold=null` trains on every image, without a validation.
         tables: Images, annotations, folds.
         paths: Where to write.
 
@@ -156,6 +156,7 @@ def _trainer_options(cfg: DictConfig) -> dict:
         "gradient_clip_val": options.gradient_clip_norm,
         "accumulate_grad_batches": options.accumulate_grad_batches,
         "check_val_every_n_epoch": options.validation.every_n_epochs,
+        "limit_val_batches": None if cfg.fold is not None else 0,
         "num_sanity_val_steps": 0,
         "use_distributed_sampler": False,
         "enable_model_summary": False,
@@ -195,6 +196,11 @@ def _optional_callbacks(cfg: DictConfig, resume_dir: Path) -> list[pl.Callback]:
         raise ValueError(f"trainer.monitor: expected one of {VALIDATION_METRICS}, got {options.monitor!r}")
     if options.checkpoint not in ("last", "best"):
         raise ValueError(f"trainer.checkpoint: expected 'last' or 'best', got {options.checkpoint!r}")
+    if cfg.fold is None and (options.checkpoint == "best" or options.early_stopping_patience is not None):
+        raise ValueError(
+            "fold=null: expected trainer.checkpoint=last and trainer.early_stopping_patience=null, as no image is held "
+            f"out to choose by, got {options.checkpoint} and {options.early_stopping_patience}"
+        )
     if options.checkpoint == "best":
         if options.max_epochs < options.validation.every_n_epochs:
             raise ValueError(

@@ -68,13 +68,13 @@ def open_tracker(cfg: DictConfig, folder: Path, tables_are: dict) -> Iterator[tu
         raise ValueError(f"logger.kind: expected one of {KINDS}, got {kind!r}")
     config = OmegaConf.to_container(cfg, resolve=True)
     if kind == "tensorboard":
-        logger = TensorBoardLogger(folder / "tensorboard", name=group_name(None, config), version=f"fold{cfg.fold}")
+        logger = TensorBoardLogger(folder / "tensorboard", name=group_name(None, config), version=run_name(cfg.fold))
         try:
             yield [logger], None
         finally:
             logger.experiment.close()
         return
-    with open_run(config["logger"], config, job_type="train", name=f"fold{cfg.fold}", run_dir=folder) as run:
+    with open_run(config["logger"], config, job_type="train", name=run_name(cfg.fold), run_dir=folder) as run:
         if run is not None:
             run.config.update({"tables": tables_are})
         yield ([WandbLogger(experiment=run)] if run is not None else []), run
@@ -83,7 +83,7 @@ def open_tracker(cfg: DictConfig, folder: Path, tables_are: dict) -> Iterator[tu
 def log_fold_result(
     run: object | None, cfg: DictConfig, detector: EfficientDetector, data: FoldDataModule, weights_dir: Path
 ) -> None:
-    """Give the fold's W&B run its held-out predictions: precision and recall, galleries, a table; and the weights.
+    """Give the fold's W&B run its weights and, of a held-out fold, predictions: precision, recall, galleries, a table.
 
     Args:
         run: None does nothing.
@@ -93,6 +93,9 @@ def log_fold_result(
         weights_dir: Logged as an artifact.
     """
     if run is None:
+        return
+    log_checkpoint(run, weights_dir, name=run_name(cfg.fold))
+    if cfg.fold is None:
         return
     table = predict_batches(detector.eval(), data.val_dataloader(), cfg.fold)
     predictions = validate(table, PREDICTIONS, f"predictions of fold {cfg.fold}")
@@ -106,4 +109,8 @@ def log_fold_result(
     for section, names in select_images(held_out.file_names, judged, cfg.logger.num_images, cfg.seed).items():
         log_gallery(run, f"gallery/{section}", open_pictures(names, held_out.image_dir, judged, folds))
     log_predictions_table(run, predictions)
-    log_checkpoint(run, weights_dir, name=f"fold{cfg.fold}")
+
+
+def run_name(fold: int | None) -> str:
+    """Return the name of a training's run: `fold0`, or `all` where no fold is held out."""
+    return "all" if fold is None else f"fold{fold}"
