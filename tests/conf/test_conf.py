@@ -15,8 +15,9 @@ from maskdet.training.fit import build_module
 from training_world import CONF, SHRUNK, compose_config, write_world
 
 CHOICES = sorted(path.relative_to(CONF).with_suffix("").as_posix() for path in CONF.glob("*/*.yaml"))
-GROUPS = sorted({choice.split("/")[0] for choice in CHOICES} - {"experiment", "sweep", "hydra"})
+GROUPS = sorted({choice.split("/")[0] for choice in CHOICES} - {"experiment", "sweep", "lever", "hydra"})
 EXPERIMENTS = [choice.split("/")[1] for choice in CHOICES if choice.startswith("experiment/")]
+OPTIMIZATION = {"optimizer", "scheduler", "trainer"}
 FREE_KEYS = {"lr_multipliers"}
 """Nodes whose keys are data, here prefixes of parameter names."""
 
@@ -44,6 +45,14 @@ def test_every_sweep_composes(choice):
     swept = OmegaConf.load(CONF / f"{choice}.yaml").hydra.sweeper.params
     for key in swept:
         assert OmegaConf.select(cfg, key) is not None, key
+
+
+@pytest.mark.parametrize("lever", choices_of("lever"))
+def test_every_lever_changes_the_ablation_and_nothing_beyond_training(lever):
+    base = compose_config("experiment=ablation")
+    cfg = compose_config("experiment=ablation", f"+lever={lever}")
+    assert (cfg == base) == (lever == "none")
+    assert {key for key in cfg if cfg[key] != base[key]} <= {"augment", "framing", "model", *OPTIMIZATION}
 
 
 @pytest.mark.parametrize("path", sorted(CONF.rglob("*.yaml")), ids=lambda path: path.relative_to(CONF).as_posix())

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -12,6 +13,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 from safetensors.torch import load_file
 
+from maskdet.data.datamodule import collate
 from maskdet.data.dataset import EvaluationSet, LabelledImages
 from maskdet.data.framing import Letterbox
 from maskdet.evaluation.coco import coco_metrics
@@ -21,6 +23,7 @@ from maskdet.schema import ANNOTATIONS, CLASS_NAMES, PREDICTIONS, read_table
 from maskdet.stages import predict
 from maskdet.stages.entry import Workspace
 from maskdet.training.fit import build_module
+from maskdet.training.prediction import predict_batches
 from training_world import FACES, file_name, shrunk_config
 from wandb_file import read_offline_runs
 
@@ -241,3 +244,35 @@ def test_mosaics_and_replaced_faces_train(fit):
     assert pd.read_csv(root / "reports/history/0.csv")["train/loss"].notna().all()
     with pytest.raises(ValueError, match=r"augment.mosaic_probability: expected a framing of random crops"):
         fit("augment.mosaic_probability=0.5", "framing._target_=maskdet.data.framing.Letterbox", *UNCROPPED)
+
+
+def test_several_views_are_fused_into_one_table(trained, tmp_path):
+    single = read_table(trained.root / "build/predictions/0.parquet", PREDICTIONS)
+    more = ("predict.test_time_augmentation.sizes=[256]", "predict.test_time_augmentation.mirrored=true")
+    predict.run(
+        shrunk_config(*more, "predict.test_time_augmentation.fusion_min_score=0"), Workspace(trained.root, tmp_path)
+    )
+    fused = read_table(tmp_path / "build/predictions/0.parquet", PREDICTIONS)
+    assert set(fused["file_name"]) <= set(HELD_OUT)
+    assert (fused["fold"] == 0).all()
+    assert not fused.equals(single)
+
+
+def test_a_mirrored_view_comes_back_as_of_the_original(trained):
+    """Mirroring the picture beforehand and mirroring the input are the same but for where the padding lies."""
+    detector = load_detector(weights_dir(trained.root), trained.cfg.predict.detect)
+    square = file_name(2)  # 128 x 128: no padding
+    annotations = read_table(trained.root / "build/table/annotations.parquet", ANNOTATIONS)
+    images = LabelledImages.from_tables(trained.root / "build/raw/images", [square], annotations)
+    example = EvaluationSet(images, Letterbox(128))[0]
+    flipped = replace(example, image=example.image.flip(-1))
+    mirrored = predict_batches(detector, [collate([example])], 0, mirrored=True)
+    expected = predict_batches(detector, [collate([flipped])], 0)
+    assert len(mirrored) > 0
+    pd.testing.assert_series_equal(mirrored["score"], expected["score"])
+    torch.testing.assert_close(
+        torch.tensor(mirrored[["x_min", "x_max", "y_min"]].to_numpy()),
+        torch.tensor((expected[["x_max", "x_min", "y_min"]] * [-1, -1, 1] + [128, 128, 0]).to_numpy("float32")),
+        atol=1e-3,
+        rtol=0,
+    )

@@ -1,6 +1,7 @@
 """Detections of images that a model has not seen, as rows of the table `predictions`."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,26 +14,39 @@ from maskdet.models.efficientdet import Detections, EfficientDetector
 from maskdet.schema import BOX_COLUMNS, CLASS_NAMES, PREDICTIONS
 
 
-def predict_batches(detector: EfficientDetector, batches: Iterable[Batch], fold: int) -> pd.DataFrame:
+def predict_batches(
+    detector: EfficientDetector, batches: Iterable[Batch], fold: int, mirrored: bool = False
+) -> pd.DataFrame:
     """Detect faces in every image.
 
     Args:
         detector: In eval mode.
         batches: Evaluation batches, on any device.
         fold: Written into the column `fold`.
+        mirrored: Show the network each input mirrored, left to right; boxes come back as of the original.
 
     Returns:
         Table `predictions`: boxes in pixels of the original images, clipped to them; best first within an image.
     """
     device = detector.mean.device
-    tables = [
-        _rows(found, example, fold)
-        for batch in batches
-        for found, example in zip(detector.detect(batch.images.to(device)), batch.examples, strict=True)
-    ]
+    tables = []
+    for batch in batches:
+        images = batch.images.to(device)
+        found = (
+            [_mirror(each, images) for each in detector.detect(images.flip(-1))]
+            if mirrored
+            else (detector.detect(images))
+        )
+        tables += [_rows(*pair, fold) for pair in zip(found, batch.examples, strict=True)]
     empty = pd.DataFrame(columns=list(PREDICTIONS.columns)).astype({"file_name": "str", "class_name": "str"})
     found_any = [table for table in tables if len(table)]
     return pd.concat(found_any, ignore_index=True) if found_any else empty
+
+
+def _mirror(found: Detections, images: torch.Tensor) -> Detections:
+    boxes_xyxy = found.boxes_xyxy.clone()  # (N, 4)
+    boxes_xyxy[:, [0, 2]] = images.shape[-1] - found.boxes_xyxy[:, [2, 0]]
+    return replace(found, boxes_xyxy=boxes_xyxy)
 
 
 def _rows(found: Detections, example: Example, fold: int) -> pd.DataFrame:
