@@ -6,6 +6,7 @@ indices. Both are turned around in this file and nowhere else.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 
 import timm
@@ -28,7 +29,7 @@ from maskdet.models.imagenet import load_imagenet_weights
 from maskdet.models.losses import BOX_LOSSES, CLASS_LOSSES, IOU_LOSSES, focal_loss, quality_focal_loss
 
 PRETRAINED = ("imagenet", "hub", "none")
-"""Where weights come from; anything else is the path of a file that a training wrote."""
+"""Where weights come from; anything else is `reference` or the path of a file that a training wrote."""
 
 NORMALIZATIONS = ("backbone", "unit")
 ASSIGNMENTS = ("iou", "atss")
@@ -59,8 +60,8 @@ class EfficientDetector(nn.Module):
         architecture: A name that effdet knows, e.g. `tf_efficientdet_lite0`.
         num_classes: Number of classes.
         pretrained: `imagenet` (backbone, from installed packages), `hub` (EfficientDet trained on COCO, downloaded),
-            `none` (random), or the path of a detector's `weights.safetensors`: tensors that fit are taken, so that
-            heads for other classes or anchors start afresh.
+            `none` (random), `reference` (the detector that ships), or the path of a detector's `weights.safetensors`:
+            tensors that fit are taken, so that heads for other classes or anchors start afresh.
         anchors: `scale` (side of the smallest anchor in strides), `num_scales` (per octave), `aspect_ratios`
             (width / height), `assignment` (`iou` or `atss`), `match_iou_threshold` (of `iou`: an anchor with this IoU
             is positive), `atss_candidates` (of `atss`: cells a level that each face considers).
@@ -102,7 +103,7 @@ class EfficientDetector(nn.Module):
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1) * 255, persistent=False)
         if pretrained not in PRETRAINED:
-            self._load_fitting(Path(pretrained))
+            self._load_fitting(_detector_file(pretrained))
 
     def train(self, mode: bool = True) -> "EfficientDetector":
         """Set the mode of training or evaluation; frozen batch norms stay in evaluation."""
@@ -244,7 +245,7 @@ class EfficientDetector(nn.Module):
         logits, codes = self._flat(*self(images))
         height, width = images.shape[-2:]
         anchors_yxyx = self.anchors_for((height, width)).boxes  # (A, 4)
-        every = codes.reshape(-1, 4), anchors_yxyx.repeat(len(codes), 1)
+        every = codes.reshape(-1, 4), anchors_yxyx.repeat(codes.shape[0], 1)
         boxes_xyxy = decode_box_outputs(*every, output_xyxy=True).reshape(codes.shape)
         return clip_boxes_to_image(boxes_xyxy, (height, width)), logits.sigmoid()
 
@@ -273,7 +274,7 @@ class EfficientDetector(nn.Module):
     def _flat(self, class_out: list[Tensor], box_out: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Join the levels: (B, A, classes) logits and (B, A, 4) codes, anchors in the order of `anchors_for`."""
         logits, codes = (
-            torch.cat([level.permute(0, 2, 3, 1).reshape(len(level), -1, width) for level in levels], dim=1).float()
+            torch.cat([level.permute(0, 2, 3, 1).reshape(level.shape[0], -1, width) for level in levels], dim=1).float()
             for levels, width in ((class_out, self.num_classes), (box_out, 4))
         )
         return logits, codes
@@ -284,8 +285,12 @@ def _build_network(architecture: str, num_classes: int, pretrained: str) -> Effi
     known = sorted(efficientdet_model_param_dict)
     if architecture not in known:
         raise ValueError(f"model.architecture: expected one of {known}, got {architecture!r}")
-    if pretrained not in PRETRAINED and not Path(pretrained).is_file():
-        raise ValueError(f"model.pretrained: expected one of {PRETRAINED} or a .safetensors file, got {pretrained!r}")
+    if pretrained not in PRETRAINED and not _detector_file(pretrained).is_file():
+        choices = (*PRETRAINED, "reference")
+        hint = "; no model ships yet: `make release`" if pretrained == "reference" else ""
+        raise ValueError(
+            f"model.pretrained: expected one of {choices} or a .safetensors file, got {pretrained!r}{hint}"
+        )
     config = get_efficientdet_config(architecture)
     config.image_size = (4 * 2**config.max_level,) * 2  # any multiple of the stride: each level halves the one below
     network = EfficientDet(config, pretrained_backbone=False)
@@ -296,6 +301,13 @@ def _build_network(architecture: str, num_classes: int, pretrained: str) -> Effi
         _load_from_hub(network)
     network.reset_head(num_classes=num_classes)
     return network
+
+
+def _detector_file(pretrained: str) -> Path:
+    """Return the file of a whole detector's weights: the one that ships, or the one of this path."""
+    if pretrained == "reference":
+        return Path(str(files("maskdet") / "reference" / "reference.safetensors"))
+    return Path(pretrained)
 
 
 def _check_choices(anchors: dict, loss: dict) -> None:

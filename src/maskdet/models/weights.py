@@ -27,6 +27,30 @@ def save_weights(state: dict[str, torch.Tensor], settings: dict, folder: Path) -
         temporary.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
 
 
+def save_half_weights(state: dict[str, torch.Tensor], path: Path, properties: dict[str, str]) -> None:
+    """Write a detector's tensors in half precision, to fine-tune from: half the size, two to three digits fewer.
+
+    Integer tensors stay as they are. Loading them into a detector turns halves back into its own type.
+
+    Args:
+        state: `EfficientDetector.state_dict()`.
+        path: The `.safetensors` file.
+        properties: Written into the file's metadata.
+
+    Raises:
+        ValueError: If a value is too large for half precision, 65,504, or not finite; nothing is written then.
+    """
+    halves = {}
+    for name, tensor in state.items():
+        half = tensor.detach().cpu().contiguous()
+        half = half.half() if half.is_floating_point() else half
+        if half.is_floating_point() and not half.isfinite().all():
+            raise ValueError(f"{name}: expected finite values up to 65504, got one up to {tensor.abs().max()}")
+        halves[name] = half
+    with atomic_file(path) as temporary:
+        save_file(halves, temporary, metadata=properties)
+
+
 def load_settings(folder: Path) -> dict:
     """Return what `save_weights` wrote beside the tensors.
 

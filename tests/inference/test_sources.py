@@ -1,0 +1,77 @@
+"""Which files a command line means: each image once, named so that no two meet."""
+
+from pathlib import Path
+
+import pytest
+
+from maskdet.inference.sources import find_images
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    """Return a folder of files whose content does not matter; it is the current one."""
+    for name in (
+        "a/one.png",
+        "a/deep/two.JPG",
+        "b/one.png",
+        "b/three.jpeg",
+        "a/notes.txt",
+        "a/.hidden.png",
+        "other.bmp",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "a/.cache").mkdir()
+    (tmp_path / "a/.cache/four.png").touch()
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def names(*sources: str, **options: Path) -> list[str]:
+    return [image.file_name for image in find_images([Path(source) for source in sources], **options)]
+
+
+def test_a_folder_is_searched_to_its_depth_and_names_are_relative_to_it(tree):
+    assert names("a") == ["deep/two.JPG", "one.png"]
+    assert [image.path for image in find_images([Path("a")])] == [tree / "a/deep/two.JPG", tree / "a/one.png"]
+
+
+def test_equal_names_of_two_folders_stay_apart(tree):
+    assert names("a", "b") == ["a/deep/two.JPG", "a/one.png", "b/one.png", "b/three.jpeg"]
+    assert names("a/one.png", "b/one.png") == ["a/one.png", "b/one.png"]
+
+
+def test_a_named_file_is_taken_whatever_its_suffix(tree):
+    assert names("other.bmp") == ["other.bmp"]
+    assert names("a/notes.txt") == ["notes.txt"]
+
+
+def test_an_image_that_two_sources_name_comes_once(tree):
+    assert names("a", "a/one.png", "b/../a", str(tree / "a")) == ["deep/two.JPG", "one.png"]
+
+
+def test_the_output_folder_inside_a_source_is_not_searched(tree):
+    assert names(".", ignored_dir=Path("b")) == ["a/deep/two.JPG", "a/one.png"]
+
+
+def test_a_linked_image_keeps_its_own_name(tree):
+    (tree / "linked").mkdir()
+    (tree / "linked/mine.png").symlink_to(tree / "a/one.png")
+    assert names("linked") == ["mine.png"]
+
+
+@pytest.mark.parametrize("source", ["nowhere", "nowhere/x.png"])
+def test_a_missing_source_is_named(tree, source):
+    with pytest.raises(FileNotFoundError, match=rf"^{source}: expected an image file or a folder, found neither"):
+        names("a", source)
+
+
+def test_a_folder_without_images_is_named(tree):
+    with pytest.raises(FileNotFoundError, match=r"^empty: expected a folder with images \(.png, .jpg, .jpeg\)"):
+        names("a", "empty")
+
+
+def test_no_source_is_refused():
+    with pytest.raises(ValueError, match="expected image files or folders, got none"):
+        find_images([])

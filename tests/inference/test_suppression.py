@@ -1,0 +1,132 @@
+"""The suppression against torchvision's and against the detector's own selection."""
+
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from torchvision.ops import nms
+
+from maskdet.inference.metadata import DetectOptions
+from maskdet.inference.suppression import Detections, select, suppress
+from training_world import compose_config
+
+OPTIONS = DetectOptions(score_threshold=0.05, nms_iou_threshold=0.5, max_candidates=5000, max_detections=300)
+
+
+def crowd(num_boxes: int, seed: int) -> np.ndarray:
+    """Return (N, 4) float32 boxes, ten around each of some places, clipped to 512 px as decoded ones are."""
+    rng = np.random.default_rng(seed)
+    num_places = num_boxes // 10 + 1
+    place = rng.integers(0, num_places, num_boxes)
+    centres = rng.uniform(0, 512, (num_places, 2))[place] + rng.normal(0, 5, (num_boxes, 2))
+    sides = np.exp(rng.uniform(2, 5, (num_places, 2)))[place] * np.exp(rng.normal(0, 0.2, (num_boxes, 2)))
+    return np.hstack([centres - sides / 2, centres + sides / 2]).clip(0, 512).astype(np.float32)
+
+
+def distinct_scores(num: int, seed: int) -> np.ndarray:
+    """Return float32 in (0, 1], no two alike: torch leaves the order of equal ones open."""
+    return (np.random.default_rng(seed).permutation(num).astype(np.float32) + 1) / np.float32(num)
+
+
+WHOLE_BOXES = arrays.arrays(np.int64, st.tuples(st.integers(0, 30), st.just(4)), elements=st.integers(0, 12)).map(
+    lambda corners: np.hstack([corners[:, :2], corners[:, :2] + corners[:, 2:]]).astype(np.float32)
+)
+"""Small boxes in whole pixels, some without an area: overlaps of exactly 1/3, 1/2, … are frequent."""
+
+
+@given(WHOLE_BOXES, st.sampled_from([0.0, 0.25, 1 / 3, 0.5, 0.6, 1.0]))
+def test_the_same_boxes_stay_as_with_torchvision(boxes_xyxy, iou_threshold):
+    scores = torch.arange(len(boxes_xyxy), 0, -1, dtype=torch.float32)
+    expected = nms(torch.from_numpy(boxes_xyxy), scores, iou_threshold).numpy()
+    np.testing.assert_array_equal(suppress(boxes_xyxy, iou_threshold, len(boxes_xyxy) + 1), expected)
+
+
+@pytest.mark.parametrize("num_boxes", [0, 1, 2, 400, 3000])
+def test_a_crowd_is_thinned_as_by_torchvision(num_boxes):
+    boxes_xyxy = crowd(num_boxes, seed=num_boxes)
+    expected = nms(torch.from_numpy(boxes_xyxy), torch.arange(num_boxes, 0, -1).float(), 0.5).numpy()
+    found = suppress(boxes_xyxy, 0.5, num_boxes + 1)
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(suppress(boxes_xyxy, 0.5, 7), expected[:7])
+    assert found.dtype == np.int64
+
+
+def test_a_box_with_exactly_the_threshold_stays():
+    halves = np.array([[0, 0, 4, 4], [0, 0, 4, 2], [10, 0, 14, 4], [10, 0, 14, 2.1]], np.float32)  # IoU 0.5, 0.525
+    assert suppress(halves, 0.5, 10).tolist() == [0, 1, 2]
+
+
+@pytest.fixture(scope="module")
+def selects_with_torch():
+    """Return `EfficientDetector._select` on numpy arrays; of the detector it needs the options alone."""
+    from hydra.utils import instantiate
+
+    cfg = compose_config("model.pretrained=none")
+    detector = instantiate(cfg.model, num_classes=3, detect=asdict(OPTIONS))
+
+    def run(boxes_xyxy: np.ndarray, scores: np.ndarray, options: DetectOptions) -> Detections:
+        detector.detect_options = asdict(options)
+        found = detector._select(torch.from_numpy(boxes_xyxy), torch.from_numpy(scores))
+        return Detections(found.boxes_xyxy.numpy(), found.scores.numpy(), found.class_indices.numpy())
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"score_threshold": 0.0},
+        {"score_threshold": 1.0},
+        {"max_candidates": 100},
+        {"max_candidates": 1},
+        {"max_detections": 5},
+        {"nms_iou_threshold": 0.2},
+        {"max_candidates": 2000, "max_detections": 50, "score_threshold": 0.3},
+    ],
+)
+@pytest.mark.parametrize("num_anchors", [1, 30, 1500])
+def test_the_detector_selects_the_same(num_anchors, changes, selects_with_torch):
+    boxes_xyxy = crowd(num_anchors, seed=3)
+    scores = distinct_scores(3 * num_anchors, seed=4).reshape(num_anchors, 3)
+    options = replace(OPTIONS, **changes)
+    ours, theirs = select(boxes_xyxy, scores, options), selects_with_torch(boxes_xyxy, scores, options)
+    np.testing.assert_array_equal(ours.scores, theirs.scores)
+    np.testing.assert_array_equal(ours.class_indices, theirs.class_indices)
+    np.testing.assert_array_equal(ours.boxes_xyxy, theirs.boxes_xyxy)
+    assert [array.dtype for array in vars(ours).values()] == [np.float32, np.float32, np.int64]
+
+
+@given(st.floats(0, 1, width=32), st.integers(0, 5))
+def test_a_higher_threshold_drops_from_the_end_alone(threshold, seed):
+    boxes_xyxy, scores = crowd(60, seed), distinct_scores(180, seed).reshape(60, 3)
+    everything = select(boxes_xyxy, scores, replace(OPTIONS, score_threshold=0.0))
+    some = select(boxes_xyxy, scores, replace(OPTIONS, score_threshold=threshold))
+    assert len(some) == (everything.scores >= np.float32(threshold)).sum()
+    np.testing.assert_array_equal(some.boxes_xyxy, everything.boxes_xyxy[: len(some)])
+
+
+def test_no_anchor_gives_no_detection_of_the_right_types():
+    found = select(np.empty((0, 4), np.float32), np.empty((0, 3), np.float32), OPTIONS)
+    assert [(array.shape, array.dtype) for array in vars(found).values()] == [
+        ((0, 4), np.float32),
+        ((0,), np.float32),
+        ((0,), np.int64),
+    ]
+
+
+def test_a_box_may_be_two_classes_and_classes_do_not_suppress_each_other():
+    boxes_xyxy = np.array([[0, 0, 10, 10], [1, 0, 11, 10]], np.float32)
+    scores = np.array([[0.9, 0.3, 0.0], [0.8, 0.7, 0.0]], np.float32)
+    found = select(boxes_xyxy, scores, OPTIONS)
+    assert found.class_indices.tolist() == [0, 1]
+    assert found.boxes_xyxy[:, 0].tolist() == [0, 1]
+
+
+def test_arrays_of_unequal_length_are_refused():
+    with pytest.raises(ValueError, match=r"expected arrays of shape \(N, 4\), \(N,\), \(N,\), got \[\(2, 4\)"):
+        Detections(np.zeros((2, 4), np.float32), np.zeros(1, np.float32), np.zeros(1, np.int64))

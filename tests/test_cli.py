@@ -1,0 +1,161 @@
+"""The command `maskdet`: its exit codes, its messages, and what it does not import."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from exported_model import released
+from maskdet.cli import app
+from raw_archive import noise_png
+from training_world import CONF
+
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(CONF.parent / "src"), "OMP_NUM_THREADS": "1"}
+
+
+def run_cli(*words: object):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Return a folder with two images, one of them in a folder of its own."""
+    (tmp_path / "in/deep").mkdir(parents=True)
+    (tmp_path / "in/one.png").write_bytes(noise_png(0))
+    (tmp_path / "in/deep/one.png").write_bytes(noise_png(1))
+    return tmp_path / "in"
+
+
+@pytest.fixture
+def model():
+    return released().onnx_path
+
+
+def test_a_folder_becomes_tables_and_pictures(folder, model, tmp_path):
+    out = tmp_path / "out"
+    ended = run_cli(
+        "predict", folder, "--model", model, "--output", out, "--format", "coco,csv", "--score-threshold", 0.05
+    )
+    assert ended.exit_code == 0, ended.output
+    table, coco = pd.read_csv(out / "predictions.csv"), json.loads((out / "predictions.coco.json").read_text())
+    assert len(table) == len(coco["annotations"]) > 0
+    assert set(table["file_name"]) == {"one.png", "deep/one.png"} == {image["file_name"] for image in coco["images"]}
+    assert table["score"].min() >= 0.05
+    assert (out / "pictures/one.png").is_file()
+    assert (out / "pictures/deep/one.png").is_file()
+    assert ended.stdout.startswith("images: 2 in ")
+    assert f"faces:  {len(table)} (with_mask {(table['class_name'] == 'with_mask').sum()}, " in ended.stdout
+    assert f"wrote   {out / 'predictions.coco.json'}" in ended.stdout
+
+
+def test_the_thresholds_of_the_model_are_the_default(folder, model, tmp_path):
+    for name, words in (("own", []), ("low", ["--score-threshold", 0.05])):
+        ended = run_cli("predict", folder, "--model", model, "--output", tmp_path / name, "--no-pictures", *words)
+        assert ended.exit_code == 0, ended.output
+        assert [path.name for path in (tmp_path / name).iterdir()] == ["predictions.csv"]
+    own, low = (pd.read_csv(tmp_path / name / "predictions.csv") for name in ("own", "low"))
+    assert len(own) < len(low)
+    assert own["score"].min() >= 0.25  # the lowest of the classes' thresholds
+
+
+def test_a_bad_image_is_reported_and_the_others_are_done(folder, model, tmp_path):
+    (folder / "broken.png").write_bytes(b"no image")
+    ended = run_cli("predict", folder, "--model", model, "--output", tmp_path / "out", "--no-pictures")
+    assert ended.exit_code == 1
+    assert ended.stdout.startswith("images: 2 in ")
+    assert "failed: 1" in ended.stderr
+    assert f"{folder / 'broken.png'}: expected an image, got 8 bytes that no decoder reads" in ended.stderr
+
+
+def test_a_single_file_that_is_no_image_is_a_failure(tmp_path, model):
+    (tmp_path / "notes.txt").write_text("hello")
+    ended = run_cli("predict", tmp_path / "notes.txt", "--model", model, "--output", tmp_path / "out")
+    assert ended.exit_code == 1
+    assert "notes.txt: expected an image" in ended.stderr
+    assert "none could be read" in ended.stdout
+
+
+REFUSED = {
+    "missing source": (["nowhere"], "error: nowhere: expected an image file or a folder, found neither"),
+    "empty folder": (["empty"], "error: empty: expected a folder with images (.png, .jpg, .jpeg), found none"),
+    "missing model": (["in", "--model", "no.onnx"], "error: no.onnx: expected a model file (.onnx), found none"),
+    "wrong model": (["in", "--model", "in/one.png"], "error: in/one.png: expected an ONNX file, got "),
+    "unknown format": (["in", "--format", "voc"], "error: expected formats out of csv, coco, got 'voc'"),
+    "output is a file": (["in", "--output", "in/one.png"], "error: "),
+    "no source": ([], "Missing argument"),
+    "threshold beyond 1": (["in", "--score-threshold", 2], "Invalid value for '--score-threshold'"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_begin_says_why_and_exits_with_2(case, folder, model, tmp_path, monkeypatch):
+    words, message = REFUSED[case]
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path)
+    default = [] if "--model" in words else ["--model", model]
+    ended = run_cli("predict", *words, *default)
+    assert ended.exit_code == 2
+    assert message in ended.stderr
+    assert "Traceback" not in ended.output
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "in"]
+
+
+def loaded_modules(code: str, *words: object) -> set[str]:
+    """Run code in a fresh interpreter with words as its arguments; return the top modules that it loaded."""
+    program = f"import sys\n{code}\nprint('loaded', *{{name.partition('.')[0] for name in sys.modules}})"
+    command = [sys.executable, "-c", program, *map(str, words)]
+    ended = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=120)
+    assert ended.returncode == 0, ended.stderr
+    return set(ended.stdout.splitlines()[-1].split()[1:])
+
+
+RUN = """
+import maskdet.cli
+try:
+    maskdet.cli.main()
+except SystemExit as ended:
+    assert not ended.code, ended.code
+"""
+
+
+def test_help_loads_nothing_heavy():
+    heavy = {"torch", "onnxruntime", "pandas", "cv2", "numpy", "PIL", "matplotlib"}
+    assert not heavy & loaded_modules(RUN, "predict", "--help")
+
+
+def test_prediction_loads_no_torch(folder, model, tmp_path):
+    words = ["predict", folder, "--model", model, "--output", tmp_path / "out"]
+    loaded = loaded_modules(RUN, *words)
+    assert "onnxruntime" in loaded
+    assert not {"torch", "torchvision", "effdet", "pytorch_lightning", "matplotlib"} & loaded
+    assert "pandas" not in loaded_modules(RUN, *words, "--no-pictures")
+
+
+def test_control_c_leaves_whole_files_and_exits_with_130(folder, model, tmp_path):
+    for index in range(2000):
+        shutil.copy(folder / "one.png", folder / f"{index:04}.png")
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "maskdet.cli", "predict", folder, "--model", model, "--output", out]
+    with subprocess.Popen(
+        command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        deadline = time.monotonic() + 60
+        while len(list(out.glob("pictures/*.png"))) < 3 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert "interrupted: the results are those of the images until then" in stderr
+    assert "Traceback" not in stderr
+    done = len(list(out.glob("pictures/*.png")))
+    assert 3 <= done < 2000
+    assert stdout.startswith(f"images: {done} in ")
+    assert (out / "predictions.csv").is_file()
+    assert not list(out.rglob("*.partial"))
