@@ -14,8 +14,9 @@ from typer.testing import CliRunner
 
 from exported_model import released
 from maskdet.cli import app
+from maskdet.schema import PREDICTIONS, write_table
 from raw_archive import noise_png
-from training_world import CONF
+from training_world import CONF, annotations_table, folds_table, shrunk_config, write_params, write_world
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(CONF.parent / "src"), "OMP_NUM_THREADS": "1"}
 
@@ -159,3 +160,30 @@ def test_control_c_leaves_whole_files_and_exits_with_130(folder, model, tmp_path
     assert stdout.startswith(f"images: {done} in ")
     assert (out / "predictions.csv").is_file()
     assert not list(out.rglob("*.partial"))
+
+
+def test_compare_tells_the_difference_of_two_folders(tmp_path):
+    runs = []
+    for name, shift in (("one", 0), ("two", 6)):
+        root = tmp_path / name
+        write_world(root)
+        write_params(shrunk_config(), root)
+        faces = annotations_table()
+        detections = faces.drop(columns="is_difficult").assign(score=0.9, fold=0)
+        detections[["x_min", "x_max"]] += shift
+        for fold in (0, 1):
+            held_out = folds_table().query("fold == @fold")["file_name"]
+            table = detections[detections["file_name"].isin(held_out)].assign(fold=fold)
+            write_table(table[list(PREDICTIONS.columns)], root / f"build/predictions/{fold}.parquet", PREDICTIONS)
+        runs.append(str(root))
+    result = run_cli("compare", *runs, "--output", tmp_path / "out", "--replicates", 100)
+    assert result.exit_code == 0, result.output
+    assert "map_50" in result.output
+    assert (tmp_path / "out/comparison.html").is_file()
+    assert (tmp_path / "out/comparison.csv").is_file()
+
+
+def test_compare_of_an_unknown_run_exits_with_2(tmp_path):
+    result = run_cli("compare", "no-such-run", tmp_path)
+    assert result.exit_code == 2
+    assert "no-such-run" in result.output

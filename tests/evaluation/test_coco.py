@@ -11,11 +11,14 @@ from hypothesis import strategies as st
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from committed_run import committed_folds_and_predictions, committed_images_and_faces
 from maskdet.evaluation.coco import MAX_DETECTIONS, coco_metrics
+from maskdet.evaluation.pooling import pool_folds
+from maskdet.evaluation.sizes import size_tertiles
 from maskdet.schema import ANNOTATIONS, BOX_COLUMNS, CLASS_NAMES, PREDICTIONS
 
 TOLERANCE = 1e-6
-SIZES = ("all", "small", "medium", "large")
+SIZES = ("all", "small", "medium", "large", "tertile_1", "tertile_2", "tertile_3")
 
 
 def reference_rows(table: pd.DataFrame, ids: dict[str, int]) -> list[dict]:
@@ -29,7 +32,9 @@ def reference_rows(table: pd.DataFrame, ids: dict[str, int]) -> list[dict]:
     return rows
 
 
-def reference_metrics(images: pd.DataFrame, annotations: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, float]:
+def reference_metrics(
+    images: pd.DataFrame, annotations: pd.DataFrame, predictions: pd.DataFrame, size_bounds_px: tuple[float, float]
+) -> dict[str, float]:
     """Return the same keys from pycocotools; NaN for its -1."""
     ids = {name: i for i, name in enumerate(sorted(images["file_name"]))}
     coco = {"images": [{"id": i} for i in ids.values()], "categories": [{"id": k, "name": str(k)} for k in range(3)]}
@@ -42,6 +47,8 @@ def reference_metrics(images: pd.DataFrame, annotations: pd.DataFrame, predictio
             sides.append(side)
         evaluation = COCOeval(*sides, iouType="bbox")
         evaluation.params.maxDets = list(MAX_DETECTIONS)
+        lower, upper = (bound**2 for bound in size_bounds_px)
+        evaluation.params.areaRng += [[0, lower], [lower, upper], [upper, 1e10]]
         evaluation.evaluate()
         evaluation.accumulate()
     precision, recall = evaluation.eval["precision"][..., 2], evaluation.eval["recall"]
@@ -54,8 +61,12 @@ def reference_metrics(images: pd.DataFrame, annotations: pd.DataFrame, predictio
 
 
 def assert_like_reference(images: pd.DataFrame, annotations: pd.DataFrame, predictions: pd.DataFrame) -> None:
-    expected = reference_metrics(images, annotations, predictions)
-    assert coco_metrics(images, annotations, predictions) == pytest.approx(expected, abs=TOLERANCE, rel=0, nan_ok=True)
+    bounds = size_tertiles(annotations)
+    expected = reference_metrics(images, annotations, predictions, bounds)
+    metrics = coco_metrics(images, annotations, predictions, size_bounds_px=bounds)
+    assert metrics == pytest.approx(expected, abs=TOLERANCE, rel=0, nan_ok=True)
+    without_thirds = {key: value for key, value in expected.items() if "tertile" not in key}
+    assert coco_metrics(images, annotations, predictions) == pytest.approx(without_thirds, abs=TOLERANCE, nan_ok=True)
 
 
 EMPTY_ANNOTATIONS = pd.DataFrame(columns=list(ANNOTATIONS.columns)).astype(dict.fromkeys(BOX_COLUMNS, "float32"))
@@ -76,9 +87,35 @@ def test_without_detections_defined_metrics_are_zero(random_tables):
     assert_like_reference(images, annotations, EMPTY_PREDICTIONS)
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(20))
 def test_random_tables(seed, random_tables):
-    assert_like_reference(*random_tables(seed))
+    absent = CLASS_NAMES[seed % 4 : seed % 4 + 1]  # one class in three of four cases
+    classes = tuple(name for name in CLASS_NAMES if name not in absent)
+    tables = random_tables(seed, num_images=6 + seed, classes=classes)
+    assert not tables[0]["file_name"].isin(tables[1]["file_name"]).all()  # images without a face
+    assert_like_reference(*tables)
+
+
+def test_the_committed_run():
+    folds, predictions = committed_folds_and_predictions()
+    tables = pool_folds(*committed_images_and_faces(), folds, predictions, sorted(predictions))
+    assert len(tables.predictions) > 10_000
+    assert_like_reference(tables.images, tables.annotations, tables.predictions)
+
+
+@pytest.mark.parametrize("num_faces", [101, 140])
+def test_a_crowd_of_more_than_100_faces_of_a_class(num_faces, table):
+    rng = np.random.default_rng(num_faces)
+    corners = np.stack(np.divmod(np.arange(num_faces), 12), axis=1) * 40.0  # (M, 2)
+    boxes = np.hstack([corners, corners + rng.uniform(10, 35, (num_faces, 2))])  # (M, 4)
+    faces = table(*(("crowd.png", "with_mask", box) for box in boxes), scored=False)
+    near = (boxes + rng.normal(0, 1, boxes.shape)).clip(0)
+    near[:, 2:] = np.maximum(near[:, 2:], near[:, :2] + 1)
+    found = table(
+        *(("crowd.png", "with_mask", box, score) for box, score in zip(near, rng.uniform(0, 1, num_faces), strict=True))
+    )
+    assert coco_metrics(pd.DataFrame({"file_name": ["crowd.png"]}), faces, found)["ar_300"] > 0
+    assert_like_reference(pd.DataFrame({"file_name": ["crowd.png", "empty.png"]}), faces, found)
 
 
 @pytest.mark.parametrize("classes", [("without_mask",), ("with_mask", "mask_weared_incorrect")])

@@ -56,3 +56,11 @@ def test_rows_sum_to_faces_and_columns_to_detections(seed, random_tables):
         assert matrix.loc[name].sum() == faces[name]
         assert matrix[name].sum() == kept[name]
     assert matrix.loc[BACKGROUND, BACKGROUND] == 0
+
+
+def test_each_class_may_have_its_own_threshold(table):
+    annotations = table(("a.png", "with_mask", FACE), scored=False)
+    predictions = table(("a.png", "with_mask", FACE, 0.5), ("a.png", "without_mask", FAR, 0.5))
+    thresholds = {"with_mask": 0.4, "without_mask": 0.6}
+    pairs = confusion_pairs(annotations, predictions, thresholds)
+    assert pairs.to_records(index=False).tolist() == [("with_mask", "with_mask")]

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from maskdet.evaluation.coco import coco_metrics
-from maskdet.evaluation.curves import operating_point, pr_curves
+from maskdet.evaluation.curves import average_precision, best_of_each_class, operating_point, pr_curves, ranked_rows
 from maskdet.evaluation.matching import match_detections
 from maskdet.schema import CLASS_NAMES
 
@@ -77,3 +77,20 @@ def test_operating_point_by_hand(table):
     }
     expected_table = pd.DataFrame.from_dict(expected, orient="index", columns=counted.columns)
     pd.testing.assert_frame_equal(counted, expected_table, check_names=False, check_dtype=False)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_average_precision_is_cocos(seed, random_tables):
+    images, annotations, predictions = random_tables(seed, num_images=6, max_detections=450)
+    metrics = coco_metrics(images, annotations, predictions)
+    matches = best_of_each_class(match_detections(annotations, predictions))
+    ranked = matches.iloc[ranked_rows(matches)]
+    for name in CLASS_NAMES:
+        num_faces = int((annotations["class_name"] == name).sum())
+        ap = average_precision(ranked.loc[ranked["class_name"] == name, "is_tp"].to_numpy(), num_faces)
+        assert ap == pytest.approx(metrics[f"ap_50/{name}"], abs=1e-6, nan_ok=True)
+
+
+def test_without_a_true_box_there_is_no_average_precision():
+    assert np.isnan(average_precision(np.zeros(3, bool), 0))
+    assert average_precision(np.zeros(0, bool), 3) == 0

@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from maskdet.evaluation.matching import match_detections
+from maskdet.evaluation.matching import above_threshold, match_detections
 
 FACE = (0, 0, 10, 10)
 HALF = (0, 0, 10, 5)  # IoU 0.5 with FACE
@@ -97,3 +97,20 @@ def test_a_whole_cross_validation_takes_seconds(random_tables):
     started = time.process_time()
     assert match_detections(annotations, predictions)["is_tp"].any()
     assert time.process_time() - started < 3
+
+
+def test_thresholds_may_differ_by_class_and_compare_as_the_scores_do(table):
+    predictions = table(
+        ("a.png", "with_mask", FACE, 0.7),  # as float32 a little less than 0.7
+        ("a.png", "without_mask", FACE, 0.7),
+        ("a.png", "mask_weared_incorrect", FACE, 1.0),
+    )
+    assert above_threshold(predictions, 0.7).index.tolist() == [0, 1, 2]
+    thresholds = {"with_mask": 0.7, "without_mask": 0.8, "mask_weared_incorrect": float("nan")}
+    assert above_threshold(predictions, thresholds).index.tolist() == [0]
+    assert above_threshold(predictions[:0], thresholds).empty
+
+
+def test_a_class_without_a_threshold_is_named(table):
+    with pytest.raises(ValueError, match=r"expected a threshold for 'with_mask', got \['without_mask'\]"):
+        above_threshold(table(("a.png", "with_mask", FACE, 0.7)), {"without_mask": 0.5})

@@ -8,13 +8,15 @@ from faster_coco_eval import COCO
 from faster_coco_eval.core.faster_eval_api import COCOeval_faster
 
 from maskdet.boxes import xyxy_to_xywh
+from maskdet.evaluation.checks import check_tables
+from maskdet.evaluation.sizes import area_ranges
 from maskdet.schema import BOX_COLUMNS, CLASS_NAMES
 
 MAX_DETECTIONS = (1, 10, 100, 300)
 """Ceilings on the detections of one class in one image; AP uses 100, each of them has its AR."""
 
 AP_MAX_DETECTIONS = 100
-SIZES = ("small", "medium", "large")
+IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)  # (10,) COCO's
 
 
 def coco_metrics(
@@ -22,6 +24,7 @@ def coco_metrics(
     annotations: pd.DataFrame,
     predictions: pd.DataFrame,
     class_names: Sequence[str] = CLASS_NAMES,
+    size_bounds_px: tuple[float, float] | None = None,
 ) -> dict[str, float]:
     """Return mAP, AP by class and size, and AR, as COCO defines them.
 
@@ -34,31 +37,36 @@ def coco_metrics(
         annotations: True boxes of these images, columns as `schema.ANNOTATIONS`.
         predictions: Detections in these images, columns as `schema.PREDICTIONS`, any order, may be empty.
         class_names: The classes to evaluate, every one of the tables' classes among them.
+        size_bounds_px: What `sizes.size_tertiles` returns for the whole set; None leaves the thirds out.
 
     Returns:
         `map, map_50, map_75, map_small, map_medium, map_large, ar_1, ar_10, ar_100, ar_300`, then `ap/<class>` and
         `ap_50/<class>` of each class in the order of `class_names`; in [0, 1]. NaN where no true box has the class
-        or the size; such a class is left out of the means.
+        or the size; such a class is left out of the means. With bounds also `map_tertile_1` (the smallest third of
+        the set's faces), `map_tertile_2, map_tertile_3`.
 
     Raises:
-        ValueError: If a box belongs to a file that is not in `images`, or to a class that is not in `class_names`.
+        ValueError: See `check_tables`: unknown files or classes, inverted boxes, scores that are none.
 
     Reference:
         Lin et al. (2014), Microsoft COCO, https://arxiv.org/abs/1405.0312; agrees with pycocotools within 1e-6.
     """
+    check_tables(images, annotations, predictions, class_names)
+    ranges = area_ranges(size_bounds_px)
     image_ids = {file_name: i for i, file_name in enumerate(sorted(images["file_name"]), start=1)}
     class_ids = {class_name: i for i, class_name in enumerate(class_names, start=1)}
-    true_rows = _coco_rows(annotations, image_ids, class_ids, "annotations")
-    found_rows = _coco_rows(predictions, image_ids, class_ids, "predictions")
+    true_rows = _coco_rows(annotations, image_ids, class_ids)
+    found_rows = _coco_rows(predictions, image_ids, class_ids)
     if not true_rows:
-        return _flat_metrics(*_undefined_arrays(len(class_ids)), class_names)
-    return _flat_metrics(*_accumulate(image_ids, class_ids, true_rows, found_rows), class_names)
+        return _flat_metrics(*_undefined_arrays(len(class_ids), len(ranges)), class_names, list(ranges))
+    arrays = _accumulate(image_ids, class_ids, true_rows, found_rows, list(ranges.values()))
+    return _flat_metrics(*arrays, class_names, list(ranges))
 
 
-def _coco_rows(table: pd.DataFrame, image_ids: dict[str, int], class_ids: dict[str, int], name: str) -> list[dict]:
+def _coco_rows(table: pd.DataFrame, image_ids: dict[str, int], class_ids: dict[str, int]) -> list[dict]:
     """Return COCO's record of every box. float32 coordinates become float64 before any sum, so widths are exact."""
-    image_of_row = _known_ids(table["file_name"], image_ids, f"{name}: expected files of the images table")
-    class_of_row = _known_ids(table["class_name"], class_ids, f"{name}: expected classes among {list(class_ids)}")
+    image_of_row = table["file_name"].map(image_ids).to_numpy(np.int64)  # (N,)
+    class_of_row = table["class_name"].map(class_ids).to_numpy(np.int64)  # (N,)
     boxes_xywh = xyxy_to_xywh(table[BOX_COLUMNS].to_numpy(np.float64))  # (N, 4)
     areas = boxes_xywh[:, 2:].prod(axis=1)  # (N,)
     scores = table["score"].to_numpy(np.float64) if "score" in table else np.zeros(len(table))  # (N,)
@@ -68,19 +76,16 @@ def _coco_rows(table: pd.DataFrame, image_ids: dict[str, int], class_ids: dict[s
     return [{**dict(zip(keys, row, strict=True)), "iscrowd": 0} for row in rows]
 
 
-def _known_ids(values: pd.Series, ids: dict[str, int], expected: str) -> np.ndarray:
-    found = values.map(ids)
-    if found.isna().any():
-        raise ValueError(f"{expected}, got {values[found.isna()].iloc[0]!r}")
-    return found.to_numpy(np.int64)
-
-
 def _accumulate(
-    image_ids: dict[str, int], class_ids: dict[str, int], true_rows: list[dict], found_rows: list[dict]
+    image_ids: dict[str, int],
+    class_ids: dict[str, int],
+    true_rows: list[dict],
+    found_rows: list[dict],
+    ranges: list[tuple[float, float]],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return precision (T, R, K, A, M) and recall (T, K, A, M); -1 where undefined.
 
-    T IoU thresholds, R recall points, K classes, A areas (all, small, medium, large), M ceilings.
+    T IoU thresholds, R recall points, K classes, A ranges of the area, M ceilings.
     """
     header = {
         "images": [{"id": i} for i in image_ids.values()],
@@ -90,18 +95,21 @@ def _accumulate(
     found = COCO({**header, "annotations": found_rows})
     evaluation = COCOeval_faster(truth, found, iouType="bbox")
     evaluation.params.maxDets = list(MAX_DETECTIONS)
+    evaluation.params.areaRng = [list(bounds) for bounds in ranges]
     evaluation.evaluate()
     evaluation.accumulate()
     return np.asarray(evaluation.eval["precision"]), np.asarray(evaluation.eval["recall"])
 
 
-def _undefined_arrays(num_classes: int) -> tuple[np.ndarray, np.ndarray]:
-    shape = (num_classes, 1 + len(SIZES), len(MAX_DETECTIONS))
+def _undefined_arrays(num_classes: int, num_ranges: int) -> tuple[np.ndarray, np.ndarray]:
+    shape = (num_classes, num_ranges, len(MAX_DETECTIONS))
     return np.full((10, 101, *shape), -1.0), np.full((10, *shape), -1.0)
 
 
-def _flat_metrics(precision: np.ndarray, recall: np.ndarray, class_names: Sequence[str]) -> dict[str, float]:
-    """Average COCO's arrays; shapes as in `_accumulate`."""
+def _flat_metrics(
+    precision: np.ndarray, recall: np.ndarray, class_names: Sequence[str], range_names: list[str]
+) -> dict[str, float]:
+    """Average COCO's arrays; shapes as in `_accumulate`, the first range is that of all areas."""
     at_ceiling = precision[..., MAX_DETECTIONS.index(AP_MAX_DETECTIONS)]  # (T, R, K, A)
     every_size = at_ceiling[..., 0]  # (T, R, K)
     metrics = {
@@ -109,7 +117,7 @@ def _flat_metrics(precision: np.ndarray, recall: np.ndarray, class_names: Sequen
         "map_50": _mean_defined(every_size[0]),
         "map_75": _mean_defined(every_size[5]),
     }
-    metrics |= {f"map_{size}": _mean_defined(at_ceiling[..., 1 + i]) for i, size in enumerate(SIZES)}
+    metrics |= {f"map_{name}": _mean_defined(at_ceiling[..., i]) for i, name in enumerate(range_names) if i}
     metrics |= {f"ar_{n}": _mean_defined(recall[..., 0, i]) for i, n in enumerate(MAX_DETECTIONS)}
     metrics |= {f"ap/{name}": _mean_defined(every_size[:, :, k]) for k, name in enumerate(class_names)}
     return metrics | {f"ap_50/{name}": _mean_defined(every_size[0, :, k]) for k, name in enumerate(class_names)}

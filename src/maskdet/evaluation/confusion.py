@@ -4,14 +4,17 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from maskdet.evaluation.matching import match_detections
+from maskdet.evaluation.matching import ScoreThreshold, above_threshold, match_detections
 from maskdet.schema import CLASS_NAMES
 
 BACKGROUND = "background"
 
 
 def confusion_pairs(
-    annotations: pd.DataFrame, predictions: pd.DataFrame, score_threshold: float, iou_threshold: float = 0.5
+    annotations: pd.DataFrame,
+    predictions: pd.DataFrame,
+    score_threshold: ScoreThreshold,
+    iou_threshold: float = 0.5,
 ) -> pd.DataFrame:
     """Pair true boxes and detections whatever their classes, a row each pair.
 
@@ -20,7 +23,8 @@ def confusion_pairs(
     Args:
         annotations: True boxes, columns as `schema.ANNOTATIONS`, with a unique integer index.
         predictions: Detections, columns as `schema.PREDICTIONS`.
-        score_threshold: Detections with `score >= score_threshold` are counted.
+        score_threshold: Detections with `score >= score_threshold` are counted; one number, or one for each class
+            (e.g. of best F1; NaN counts none of the class).
         iou_threshold: In (0, 1].
 
     Returns:
@@ -28,9 +32,9 @@ def confusion_pairs(
         Every true box and every counted detection occurs once. DVC's template `confusion` counts such rows.
 
     Raises:
-        ValueError: If `iou_threshold` lies outside (0, 1].
+        ValueError: If `iou_threshold` lies outside (0, 1], or if a class of the detections has no threshold.
     """
-    kept = predictions[predictions["score"] >= score_threshold]
+    kept = above_threshold(predictions, score_threshold)
     matches = match_detections(annotations, kept, iou_threshold, by_class=False)
     found = pd.DataFrame(
         {

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from maskdet.evaluation.coco import AP_MAX_DETECTIONS
+from maskdet.evaluation.matching import ScoreThreshold, above_threshold
 from maskdet.schema import CLASS_NAMES
 
 RECALL_POINTS = np.linspace(0, 1, 101)  # (101,) COCO's
@@ -33,26 +34,63 @@ def pr_curves(
         Columns `class_name, recall, precision, score`; 101 rows a class, recall rising; none for a class without a
         true box. `score` is the threshold that yields the recall, NaN where it is not reached.
     """
-    rank = matches.sort_values("score", ascending=False, kind="stable").groupby(["file_name", "class_name"]).cumcount()
-    kept = matches[rank.reindex(matches.index) < AP_MAX_DETECTIONS]
+    kept = best_of_each_class(matches)
     num_faces = annotations["class_name"].value_counts()
     curves = [_pr_curve(kept[kept["class_name"] == c], c, int(num_faces[c])) for c in class_names if c in num_faces]
     empty = pd.DataFrame({"class_name": pd.Series(dtype=str), "recall": [], "precision": [], "score": []})
     return pd.concat(curves, ignore_index=True) if curves else empty
 
 
-def _pr_curve(matches: pd.DataFrame, class_name: str, num_faces: int) -> pd.DataFrame:
-    order = np.lexsort([matches["file_name"].to_numpy(str), -matches["score"].to_numpy()])  # ties as COCO breaks them
-    hits = np.cumsum(matches["is_tp"].to_numpy()[order])  # (N,)
-    scores = matches["score"].to_numpy(np.float64)[order]  # (N,)
+def best_of_each_class(predictions: pd.DataFrame, max_detections: int = AP_MAX_DETECTIONS) -> pd.DataFrame:
+    """Return the detections that AP counts: the best `max_detections` of each class in each image.
+
+    Args:
+        predictions: Columns as `schema.PREDICTIONS`, more are kept; a unique index.
+        max_detections: COCO's ceiling; of equal scores the rows that come first stay.
+
+    Returns:
+        Some of the rows, in their order and with their index.
+    """
+    by_score = predictions.sort_values("score", ascending=False, kind="stable")
+    rank = by_score.groupby(["file_name", "class_name"]).cumcount()
+    return predictions[rank.reindex(predictions.index) < max_detections]
+
+
+def ranked_rows(detections: pd.DataFrame) -> np.ndarray:
+    """Return the row numbers from the highest score down; ties as COCO breaks them: by file name, then by row."""
+    return np.lexsort([detections["file_name"].to_numpy(str), -detections["score"].to_numpy()])  # (N,)
+
+
+def average_precision(is_tp: np.ndarray, num_faces: int) -> float:
+    """Return the mean of COCO's precision envelope over its 101 recall points.
+
+    Args:
+        is_tp: (N,) bool, one class's detections from the highest score down.
+        num_faces: True boxes of the class, at least as many as hits.
+
+    Returns:
+        In [0, 1]; NaN without a true box.
+    """
+    return float(_precision_at_recalls(is_tp, num_faces)[0].mean()) if num_faces else float("nan")
+
+
+def _precision_at_recalls(is_tp: np.ndarray, num_faces: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return (101,) precisions and (101,) int, the detection that reaches each recall (N where none does)."""
+    hits = np.cumsum(is_tp)  # (N,)
     precision = hits / np.arange(1, len(hits) + 1)  # (N,)
     envelope = np.maximum.accumulate(precision[::-1])[::-1]  # (N,)
     reached = np.searchsorted(hits / num_faces, RECALL_POINTS, side="left")  # (101,)
+    return np.append(envelope, 0.0)[reached], reached
+
+
+def _pr_curve(matches: pd.DataFrame, class_name: str, num_faces: int) -> pd.DataFrame:
+    ranked = matches.iloc[ranked_rows(matches)]
+    precision, reached = _precision_at_recalls(ranked["is_tp"].to_numpy(), num_faces)
     columns = {
         "class_name": class_name,
         "recall": RECALL_POINTS,
-        "precision": np.append(envelope, 0.0)[reached],
-        "score": np.append(scores, np.nan)[reached],
+        "precision": precision,
+        "score": np.append(ranked["score"].to_numpy(np.float64), np.nan)[reached],
     }
     return pd.DataFrame(columns)
 
@@ -60,7 +98,7 @@ def _pr_curve(matches: pd.DataFrame, class_name: str, num_faces: int) -> pd.Data
 def operating_point(
     matches: pd.DataFrame,
     annotations: pd.DataFrame,
-    score_threshold: float,
+    score_threshold: ScoreThreshold,
     class_names: Sequence[str] = CLASS_NAMES,
 ) -> pd.DataFrame:
     """Count hits, false alarms and misses of the detections with `score >= score_threshold`.
@@ -68,7 +106,7 @@ def operating_point(
     Args:
         matches: What `match_detections` returns, at the IoU threshold that shall count.
         annotations: The true boxes that were matched.
-        score_threshold: In [0, 1]; a larger one trades recall for precision.
+        score_threshold: In [0, 1]; a larger one trades recall for precision. One number, or one for each class.
         class_names: The order of the rows.
 
     Returns:
@@ -76,7 +114,7 @@ def operating_point(
         `class_name, tp, fp, fn` (counts), `precision` (NaN without detections), `recall` (NaN without true boxes),
         `f1` (NaN without either).
     """
-    kept = matches[matches["score"] >= score_threshold]
+    kept = above_threshold(matches, score_threshold)
     rows = [_counts(c, kept[kept["class_name"] == c], int((annotations["class_name"] == c).sum())) for c in class_names]
     rows.append(_counts(ALL_CLASSES, kept, len(annotations)))
     return pd.DataFrame(rows, columns=_OPERATING_COLUMNS)

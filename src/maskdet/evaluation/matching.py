@@ -1,5 +1,7 @@
 """Which detection is a hit, and of which true box: the ground of curves, precision, recall, F1 and galleries."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
@@ -8,6 +10,29 @@ from maskdet.schema import BOX_COLUMNS
 
 NO_ANNOTATION = -1
 """Stands in the column `annotation` of a detection that is no hit."""
+
+ScoreThreshold = float | Mapping[str, float]
+"""One score threshold for every class, or one for each; NaN keeps no detection of the class."""
+
+
+def above_threshold(predictions: pd.DataFrame, score_threshold: ScoreThreshold) -> pd.DataFrame:
+    """Return the rows with `score >= score_threshold`, in their order and with their index.
+
+    Args:
+        predictions: Columns `class_name` and `score` at least.
+        score_threshold: One number, or one for each class; a class whose threshold is NaN loses every row.
+
+    Raises:
+        ValueError: If a class of the table has no threshold.
+    """
+    if not isinstance(score_threshold, Mapping):
+        return predictions[predictions["score"] >= score_threshold]
+    unknown = sorted(set(predictions["class_name"]) - set(score_threshold))
+    if unknown:
+        raise ValueError(f"score_threshold: expected a threshold for {unknown[0]!r}, got {sorted(score_threshold)}")
+    scores = predictions["score"].to_numpy()  # (N,)
+    lowest = predictions["class_name"].map(dict(score_threshold)).to_numpy(scores.dtype)  # (N,) compared as float32 is
+    return predictions[scores >= lowest]
 
 
 def match_detections(

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from maskdet.evaluation.sizes import size_tertiles
+
 
 @dataclass(frozen=True)
 class EvaluationTables:
@@ -14,11 +16,14 @@ class EvaluationTables:
         images: Columns as `schema.IMAGES`.
         annotations: Columns as `schema.ANNOTATIONS`, index 0…M-1.
         predictions: Columns as `schema.PREDICTIONS`, index 0…N-1.
+        size_bounds_px: What parts the whole set's faces into thirds by size, whichever folds are pooled; None leaves
+            the metrics of the thirds out.
     """
 
     images: pd.DataFrame
     annotations: pd.DataFrame
     predictions: pd.DataFrame
+    size_bounds_px: tuple[float, float] | None = None
 
 
 def pool_folds(
@@ -38,7 +43,8 @@ def pool_folds(
         train_folds: The folds to pool; others are left out, images of the role "test" too.
 
     Returns:
-        Images and true boxes in the order of their tables, predictions fold after fold.
+        Images and true boxes in the order of their tables, predictions fold after fold, and the size bounds of every
+        true box given, so that a fold and the pool mean the same faces by "the smallest third".
 
     Raises:
         ValueError: If `images` and `folds` list different files, if `train_folds` is empty or repeats itself, if a
@@ -54,6 +60,7 @@ def pool_folds(
         images[images["file_name"].map(fold_of_file).isin(train_folds)].reset_index(drop=True),
         annotations[annotations["file_name"].map(fold_of_file).isin(train_folds)].reset_index(drop=True),
         pd.concat([predictions[fold] for fold in train_folds], ignore_index=True),
+        size_tertiles(annotations),
     )
 
 

@@ -40,7 +40,8 @@ def evaluate_folds(
     Returns:
         `{"val": metrics, "fold": {"0": metrics, …}, "fold_mean": …, "fold_sd": …}`. Metrics are those of
         `evaluate_tables` with a nesting level for each slash. Mean and standard deviation (ddof = 1) run over the
-        folds where the metric is defined and leave the `num_…` out; the deviation of fewer than two is NaN.
+        folds where the metric is defined and leave the `num_…` and the size bounds out; the deviation of fewer than
+        two is NaN.
 
     Raises:
         ValueError: See `pool_folds`.
@@ -69,23 +70,26 @@ def evaluate_tables(tables: EvaluationTables, score_threshold: float, iou_thresh
 
     Returns:
         The keys of `coco_metrics`; `precision, recall, f1`, micro-averaged over classes; `num_images, num_faces,
-        num_detections` (int; every row of the predictions, whatever its score).
+        num_detections` (int; every row of the predictions, whatever its score); where the tables carry size bounds
+        `size_bound_px/1, size_bound_px/2`, the square roots of the areas between the thirds.
     """
     matches = match_detections(tables.annotations, tables.predictions, iou_threshold)
     table = operating_point(matches, tables.annotations, score_threshold).set_index("class_name")
+    coco = coco_metrics(tables.images, tables.annotations, tables.predictions, size_bounds_px=tables.size_bounds_px)
     return {
-        **coco_metrics(tables.images, tables.annotations, tables.predictions),
+        **coco,
         **{key: float(table.loc[ALL_CLASSES, key]) for key in ("precision", "recall", "f1")},
         "num_images": len(tables.images),
         "num_faces": len(tables.annotations),
         "num_detections": len(tables.predictions),
+        **{f"size_bound_px/{i}": bound for i, bound in enumerate(tables.size_bounds_px or (), start=1)},
     }
 
 
 def _mean_and_deviation(metrics_of_folds: list[dict[str, float]]) -> tuple[dict[str, float], dict[str, float]]:
     mean, deviation = {}, {}
     for key in metrics_of_folds[0]:
-        if not key.startswith("num_"):
+        if not key.startswith(("num_", "size_bound_px")):
             values = [metrics[key] for metrics in metrics_of_folds if not math.isnan(metrics[key])]
             mean[key] = float(np.mean(values)) if values else float("nan")
             deviation[key] = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")

@@ -1,0 +1,200 @@
+"""COCO's metrics as functions of how often each group of images is counted: one matching serves every replicate."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from maskdet.evaluation.coco import AP_MAX_DETECTIONS, IOU_THRESHOLDS, MAX_DETECTIONS
+from maskdet.evaluation.curves import RECALL_POINTS
+from maskdet.evaluation.matching import ScoreThreshold, above_threshold, match_detections
+from maskdet.evaluation.pooling import EvaluationTables
+from maskdet.evaluation.verdicts import CocoVerdicts, coco_verdicts
+from maskdet.schema import CLASS_NAMES
+
+
+@dataclass(frozen=True)
+class _Ranking:
+    """The J hits of one class, size and IoU threshold, from the highest score down.
+
+    Precision matters at hits only: between two of them it falls, and COCO's envelope never sees that.
+
+    Attributes:
+        group_of_hit: (J,) int.
+        counted: (J, G), how many detections of each group count after the hit before, up to this hit.
+    """
+
+    group_of_hit: np.ndarray
+    counted: sparse.csr_matrix
+
+
+class WeightedMetrics:
+    """The metrics of one run on any resample of its groups.
+
+    `num_groups` is G; `num_hits` is the length of the longest ranking, which decides what memory a call takes.
+
+    Args:
+        tables: The images, true boxes and detections to count.
+        group_of_file: Group of every file of `tables.images`; others are ignored.
+        score_threshold: Of precision, recall and F1; one, or one for each class.
+        iou_threshold: Of the same three.
+        class_names: The classes to evaluate.
+
+    Raises:
+        ValueError: See `coco_metrics`; also if a file has no group.
+    """
+
+    def __init__(
+        self,
+        tables: EvaluationTables,
+        group_of_file: Mapping[str, int],
+        score_threshold: ScoreThreshold,
+        iou_threshold: float = 0.5,
+        class_names: Sequence[str] = CLASS_NAMES,
+    ) -> None:
+        verdicts = coco_verdicts(
+            tables.images, tables.annotations, tables.predictions, class_names, tables.size_bounds_px
+        )
+        group_of_image, self.num_groups = _group_indices(verdicts.files, group_of_file)  # (I,)
+        self._class_names = tuple(class_names)
+        self._size_names = verdicts.size_names
+        self._num_faces = _face_counts(verdicts, group_of_image, self.num_groups, len(class_names))  # (K, A, G)
+        self._num_found = _found_counts(verdicts, group_of_image, self.num_groups, len(class_names))  # (K, C, T, G)
+        self._rankings = _rankings(verdicts, group_of_image, self.num_groups, len(class_names))  # [K][A][T]
+        self.num_hits = max(len(ranking.group_of_hit) for sizes in self._rankings for of in sizes for ranking in of)
+        shown = match_detections(
+            tables.annotations, above_threshold(tables.predictions, score_threshold), iou_threshold
+        )
+        group_of = dict(zip(verdicts.files, group_of_image, strict=True))
+        rows = (shown.loc[shown["is_tp"], "file_name"], shown["file_name"], tables.annotations["file_name"])
+        self._outcomes = np.stack(
+            [_count(row.map(group_of), self.num_groups) for row in rows]
+        )  # (3, G) hits, shown, faces
+
+    def __call__(self, weights: np.ndarray) -> dict[str, np.ndarray]:
+        """Return every metric of `coco_metrics` and precision, recall, F1 for R ways to weigh the groups.
+
+        Args:
+            weights: (G, R) float, how often each group counts, in the order of the sorted groups; 0 leaves it out.
+
+        Returns:
+            Metric → (R,) float in [0, 1]; NaN where a replicate holds no true box of the class or size. A column of
+            ones gives what `evaluate_tables` returns.
+        """
+        num_faces = self._num_faces @ weights  # (K, A, R)
+        ap = np.stack([self._average_precisions(k, num_faces[k], weights) for k in range(len(self._class_names))])
+        recall = _ratio(self._num_found @ weights, num_faces[:, 0, None, None])  # (K, C, T, R)
+        metrics = {"map": _mean_defined(ap[:, 0]), "map_50": _mean_defined(ap[:, 0, :1])}
+        metrics["map_75"] = _mean_defined(ap[:, 0, 5:6])
+        metrics |= {f"map_{name}": _mean_defined(ap[:, a]) for a, name in enumerate(self._size_names) if a}
+        metrics |= {f"ar_{n}": _mean_defined(recall[:, c]) for c, n in enumerate(MAX_DETECTIONS)}
+        metrics |= {f"ap/{name}": ap[k, 0].mean(axis=0) for k, name in enumerate(self._class_names)}
+        metrics |= {f"ap_50/{name}": ap[k, 0, 0] for k, name in enumerate(self._class_names)}
+        hits, shown, faces = self._outcomes @ weights  # (R,) each
+        ratios = {"precision": (hits, shown), "recall": (hits, faces), "f1": (2 * hits, shown + faces)}
+        return metrics | {key: _ratio(*parts) for key, parts in ratios.items()}
+
+    def _average_precisions(self, class_index: int, num_faces: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Return one class's AP, (A, T, R), from its (A, R) numbers of true boxes."""
+        rankings = self._rankings[class_index]
+        return np.stack(
+            [
+                np.stack([_average_precision(ranking, faces, weights) for ranking in of_size])
+                for of_size, faces in zip(rankings, num_faces, strict=True)
+            ]
+        )
+
+
+def _group_indices(files: Sequence[str], group_of_file: Mapping[str, int]) -> tuple[np.ndarray, int]:
+    """Return the place of every file's group among the sorted groups, (I,) int, and how many there are."""
+    lost = [name for name in files if name not in group_of_file]
+    if lost:
+        raise ValueError(f"expected a group of every evaluated image, got none of {lost[0]!r}")
+    groups, indices = np.unique([group_of_file[name] for name in files], return_inverse=True)
+    return indices, len(groups)
+
+
+def _count(groups: np.ndarray, num_groups: int) -> np.ndarray:
+    return np.bincount(np.asarray(groups, np.int64), minlength=num_groups).astype(np.float64)  # (G,)
+
+
+def _face_counts(verdicts: CocoVerdicts, group_of_image: np.ndarray, num_groups: int, num_classes: int) -> np.ndarray:
+    """Return the number of true boxes of each class and size in each group, (K, A, G)."""
+    groups = group_of_image[verdicts.image_of_face]  # (M,)
+    return np.stack(
+        [
+            [
+                _count(groups[is_counted & (verdicts.class_of_face == k)], num_groups)
+                for is_counted in verdicts.is_face_counted
+            ]
+            for k in range(num_classes)
+        ]
+    )
+
+
+def _found_counts(verdicts: CocoVerdicts, group_of_image: np.ndarray, num_groups: int, num_classes: int) -> np.ndarray:
+    """Return the hits of each class, ceiling of `MAX_DETECTIONS` and threshold in each group, (K, C, T, G)."""
+    groups = group_of_image[verdicts.image_of_detection]  # (N,)
+    counts = np.zeros((num_classes, len(MAX_DETECTIONS), len(IOU_THRESHOLDS), num_groups))
+    for k, c, t in np.ndindex(counts.shape[:3]):
+        is_in = (verdicts.class_of_detection == k) & (verdicts.rank < MAX_DETECTIONS[c]) & verdicts.is_hit[0, t]
+        counts[k, c, t] = _count(groups[is_in], num_groups)
+    return counts
+
+
+def _rankings(
+    verdicts: CocoVerdicts, group_of_image: np.ndarray, num_groups: int, num_classes: int
+) -> list[list[list[_Ranking]]]:
+    """Return the ranking of every class, size and threshold: [K][A][T]."""
+    groups = group_of_image[verdicts.image_of_detection]  # (N,)
+    num_sizes, num_thresholds = verdicts.is_hit.shape[:2]
+    classes = []
+    for k in range(num_classes):
+        rows = np.flatnonzero((verdicts.class_of_detection == k) & (verdicts.rank < AP_MAX_DETECTIONS))
+        is_hit, is_counted, of_class = verdicts.is_hit[..., rows], verdicts.is_counted[..., rows], groups[rows]
+        classes.append(
+            [
+                [_ranking(is_hit[a, t], is_counted[a, t], of_class, num_groups) for t in range(num_thresholds)]
+                for a in range(num_sizes)
+            ]
+        )
+    return classes
+
+
+def _ranking(is_hit: np.ndarray, is_counted: np.ndarray, groups: np.ndarray, num_groups: int) -> _Ranking:
+    """Reduce (n,) verdicts in the order of scores to the hits; what comes after the last hit changes no AP."""
+    hits = np.flatnonzero(is_hit)  # (J,)
+    counted = np.flatnonzero(is_counted[: hits[-1] + 1] if len(hits) else [])  # hits are among them
+    row_starts = np.append(0, np.searchsorted(counted, hits, side="right"))  # (J + 1,) a row ends with its hit
+    cells = (np.ones(len(counted)), groups[counted], row_starts)
+    return _Ranking(groups[hits], sparse.csr_matrix(cells, shape=(len(hits), num_groups)))
+
+
+def _average_precision(ranking: _Ranking, num_faces: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return COCO's 101-point AP of R replicates, (R,); NaN where `num_faces` (R,) is 0.
+
+    The 101 recall points are shared out among the hits: each point belongs to the hit that reaches it.
+    """
+    hits = np.cumsum(weights[ranking.group_of_hit], axis=0)  # (J, R)
+    counted = np.cumsum(ranking.counted @ weights, axis=0)  # (J, R)
+    precision = hits / np.where(counted > 0, counted, 1)  # 0 before the first detection that is drawn
+    envelope = np.maximum.accumulate(precision[::-1], axis=0)[::-1]  # (J, R)
+    recall = hits / np.where(num_faces > 0, num_faces, 1)  # (J, R)
+    num_reached = np.searchsorted(RECALL_POINTS, recall, side="right")  # (J, R), recall 0 is reached by the first hit
+    num_new = np.diff(num_reached, axis=0, prepend=0)  # (J, R)
+    mean = np.einsum("jr,jr->r", envelope, num_new) / len(RECALL_POINTS)
+    return np.where(num_faces > 0, mean, np.nan)
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Return the quotient, NaN where `whole` is 0."""
+    shape = np.broadcast_shapes(part.shape, whole.shape)
+    return np.divide(part, whole, out=np.full(shape, np.nan), where=np.broadcast_to(whole, shape) > 0)
+
+
+def _mean_defined(values: np.ndarray) -> np.ndarray:
+    """Return the mean of (K, T, R) over classes and thresholds, undefined classes left out, (R,)."""
+    of_class = values.mean(axis=1)  # (K, R)
+    is_defined = ~np.isnan(of_class)
+    return _ratio(np.where(is_defined, of_class, 0).sum(axis=0), is_defined.sum(axis=0))
