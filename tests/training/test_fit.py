@@ -50,7 +50,11 @@ def test_a_fold_leaves_its_files_and_nothing_else(trained):
     names = sorted(path.name for path in weights_dir(trained.root).iterdir())
     assert names == ["augmented.jpg", "model.json", "weights.safetensors"]
     assert min(Image.open(weights_dir(trained.root) / "augmented.jpg").size) > 128
-    assert [path.name for path in (trained.root / "reports").rglob("*") if path.is_file()] == ["0.csv"]
+    written = sorted(path.relative_to(trained.root).as_posix() for path in (trained.root / "reports").rglob("0.*"))
+    assert written == ["reports/history/0.csv", "reports/predict/0.json"]
+    cost = json.loads((trained.root / "reports/predict/0.json").read_text())
+    assert cost["seconds_per_image"] > 0
+    assert (cost["views"], cost["device"], cost["threads"]) == (1, "cpu", 1)
 
 
 def test_the_history_has_a_row_an_epoch(trained):

@@ -1,6 +1,9 @@
 """Stage `predict`: out-of-fold detections of one fold's images, by the model that has not seen them."""
 
+import time
+
 import pandas as pd
+import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch.utils.data import DataLoader
@@ -15,16 +18,18 @@ from maskdet.models.weights import load_detector
 from maskdet.schema import IMAGES, PREDICTIONS, read_table, write_table
 from maskdet.stages.entry import Workspace, stage_main
 from maskdet.stages.fold_tables import read_tables
+from maskdet.stages.json_report import write_json
 from maskdet.training.prediction import best_device, predict_batches
 
 
 def run(cfg: DictConfig, workspace: Workspace) -> None:
-    """Write the table `predictions` of fold `cfg.fold`: of one view an image, or of several, fused."""
+    """Write the table `predictions` of fold `cfg.fold`, of one view an image or of several, and what an image cost."""
     tables, options = read_tables(workspace, cfg.data.name), cfg.predict
     names = tables.held_out(cfg.fold)
     images = LabelledImages.from_tables(tables.image_dir, names, tables.annotations)
     weights_dir = workspace.input(f"build/train/{cfg.fold}")
     detector = load_detector(weights_dir, OmegaConf.to_container(options.detect)).to(best_device())
+    begin = time.perf_counter()
     found = [
         _predict_view(cfg, detector, EvaluationSet(images, framing), mirrored) for framing, mirrored in _views(options)
     ]
@@ -34,8 +39,16 @@ def run(cfg: DictConfig, workspace: Workspace) -> None:
         table = fuse_predictions(found, sizes, rule.fusion_iou_threshold, min_score=rule.fusion_min_score)
     else:
         table = found[0]
+    cost = {
+        "seconds_per_image": round((time.perf_counter() - begin) / len(names), 4),
+        "views": len(found),
+        "device": detector.mean.device.type,
+        "threads": torch.get_num_threads(),
+    }
     write_table(table, workspace.output(f"build/predictions/{cfg.fold}.parquet"), PREDICTIONS)
-    print(f"fold {cfg.fold}: {len(table)} detections in {len(names)} images, {len(found)} view(s) of each")
+    write_json(cost, workspace.output(f"reports/predict/{cfg.fold}.json"))
+    milliseconds = 1000 * cost["seconds_per_image"]
+    print(f"fold {cfg.fold}: {len(table)} detections in {len(names)} images, {milliseconds:.0f} ms an image")
 
 
 def _views(options: DictConfig) -> list[tuple[Letterbox | Stretch, bool]]:

@@ -1,6 +1,9 @@
 """Find a run's tables: in a folder, in the present workspace, or in a git revision or DVC experiment."""
 
+import json
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -106,6 +109,7 @@ def _read_folder(name: str, folder: Path, root: Path) -> Run:
     images, annotations, folds = (read_table(owners[path] / path, schema) for path, schema in _TABLES.items())
     predictions = {k: read_table(folder / f"build/predictions/{k}.parquet", PREDICTIONS) for k in folds_of_run}
     is_borrowed = folder != root and root in owners.values()
+    notes = [f"{name}: images, true boxes and folds are those of the present workspace"] if is_borrowed else []
     return Run(
         name,
         pool_folds(images, annotations, folds, predictions, folds_of_run),
@@ -113,8 +117,19 @@ def _read_folder(name: str, folder: Path, root: Path) -> Run:
         tuple(folds_of_run),
         OmegaConf.select(settings, "evaluate.score_threshold"),
         OmegaConf.select(settings, "evaluate.iou_threshold"),
-        (f"{name}: images, true boxes and folds are those of the present workspace",) if is_borrowed else (),
+        (*notes, *_costs(name, folder, folds_of_run)),
     )
+
+
+def _costs(name: str, folder: Path, folds: Sequence[int]) -> list[str]:
+    """Say what detecting cost an image, where the stage `predict` has left it."""
+    files = [folder / f"reports/predict/{fold}.json" for fold in folds]
+    costs = [json.loads(path.read_text()) for path in files if path.is_file()]
+    if not costs:
+        return []
+    milliseconds = 1000 * sum(cost["seconds_per_image"] for cost in costs) / len(costs)
+    how = sorted({f"{cost['views']} view(s), {cost['device']}, {cost['threads']} thread(s)" for cost in costs})
+    return [f"{name}: {milliseconds:.0f} ms an image ({'; '.join(how)})"]
 
 
 def _settings(folder: Path) -> DictConfig:
@@ -155,6 +170,14 @@ def _copy_revision(name: str, root: Path, folder: Path) -> None:
             raise FileNotFoundError(
                 f"run {name!r}: expected {path} in DVC's cache or remote, found it in neither ({error})"
             ) from error
+    _copy_costs(files, train_folds, folder)
+
+
+def _copy_costs(files: DVCFileSystem, folds: Sequence[int], folder: Path) -> None:
+    """Copy what detecting cost; runs of old have no such file."""
+    for fold in folds:
+        with suppress(FileNotFoundError):
+            _copy(files, f"reports/predict/{fold}.json", folder)
 
 
 def _copy(files: DVCFileSystem, path: str, folder: Path) -> None:
