@@ -19,7 +19,7 @@ SWEEP ?= backbones
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo restore test lint format params reproduce sweep report bench unlock clean
+.PHONY: help setup demo restore test lint format params reproduce sweep report release bench unlock clean
 
 help:  ## List the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' Makefile
@@ -74,6 +74,13 @@ sweep: $(STAMP)  ## Train side by side what a file of conf/sweep lists: make swe
 
 report: $(STAMP)  ## Remake the HTML report of the present run
 	@dvc repro --single-item --force report
+
+release: $(STAMP)  ## Train the model that ships on every image, export it, copy it into the package
+	@if grep -q "name: sample" params.yaml; then echo "params.yaml describes the sample: run 'make restore' first" >&2; exit 1; fi
+	@dvc repro pipelines/release/dvc.yaml
+	@mkdir -p src/maskdet/reference
+	@cp build/release/reference.onnx build/release/reference.safetensors build/release/reference.json src/maskdet/reference/
+	@ls -l src/maskdet/reference
 
 bench: $(STAMP)  ## Measure speeds, as ratios within one run
 	@for script in benchmarks/*.py; do python $$script || exit 1; done
