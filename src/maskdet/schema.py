@@ -73,6 +73,16 @@ PREDICTIONS = _table(
     },
     checks=_HAS_AREA,
 )
+QUALITY = _table(
+    "quality",
+    {
+        "file_name": pa.Column(str),
+        **_coordinates(),  # of the true box, as in ANNOTATIONS and in its order
+        "sharpness": pa.Column("float32", pa.Check.ge(0), coerce=True),  # edges over contrast, of the face at 32 px
+        "brightness": pa.Column("float32", pa.Check.in_range(0, 255), coerce=True),  # mean luminance
+    },
+    checks=_HAS_AREA,
+)
 
 
 def validate(table: pd.DataFrame, schema: pa.DataFrameSchema, origin: str) -> pd.DataFrame:
@@ -80,7 +90,7 @@ def validate(table: pd.DataFrame, schema: pa.DataFrameSchema, origin: str) -> pd
 
     Args:
         table: Rows to check; not modified.
-        schema: One of `IMAGES`, `ANNOTATIONS`, `FOLDS`, `PREDICTIONS`.
+        schema: One of `IMAGES`, `ANNOTATIONS`, `FOLDS`, `PREDICTIONS`, `QUALITY`.
         origin: What the message calls the table: a path or a stage.
 
     Returns:

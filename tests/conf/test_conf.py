@@ -127,6 +127,7 @@ def leaf_keys(node: DictConfig | dict, prefix: str = "") -> list[str]:
 
 
 READERS = {
+    "analyse": ("stages/analyse.py",),
     "data": ("stages/*.py", "data/archive.py", "data/manifest.py"),
     "evaluate": ("stages/evaluate.py", "stages/report.py"),
     "logger": ("training/tracking.py", "reporting/wandb_*.py"),

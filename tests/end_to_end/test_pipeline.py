@@ -27,6 +27,9 @@ def test_all_stages_write_what_they_promise(project: Path) -> None:
     metrics = json.loads((project / "reports/metrics.json").read_text())
     assert {"map", "map_50", "map_75", "ar_100", "precision", "recall", "f1", "ap", "ap_50"} <= set(metrics["val"])
     assert set(metrics["fold"]) == {"0", "1"}
+    assert set(metrics) >= {"val_low", "val_high", "calibration"}
+    for name in ("thresholds.json", "calibrator.json", "analysis/subgroups.csv", "analysis/anchors.yaml"):
+        assert (project / "reports" / name).is_file(), name
     folds = pd.read_parquet(project / "build/folds.parquet").set_index("file_name")["fold"]
     for fold in (0, 1):
         table = read_table(project / f"build/predictions/{fold}.parquet", PREDICTIONS)
@@ -59,10 +62,24 @@ def test_a_changed_threshold_reruns_evaluation_only(project: Path) -> None:
     compose(project, "evaluate.score_threshold=0.5")
     printed = run(project, "dvc", "repro", "--dry")
     assert "maskdet.stages.evaluate" in printed
+    assert "maskdet.stages.analyse" in printed
     assert "maskdet.stages.report" in printed
     assert "maskdet.stages.train" not in printed
     assert "maskdet.stages.predict" not in printed
     compose(project)
+
+
+def test_tables_alone_evaluate_and_analyse_to_the_same_bytes(project: Path) -> None:
+    outputs = [project / "reports/metrics.json", *sorted((project / "reports/analysis").iterdir())]
+    before = {path.name: path.read_bytes() for path in outputs}
+    photos = project / "build/raw"
+    photos.rename(project / "hidden")
+    try:
+        for stage in ("evaluate", "analyse"):
+            run(project, "dvc", "repro", "--allow-missing", "--force", "--single-item", stage)
+    finally:
+        (project / "hidden").rename(photos)
+    assert {path.name: path.read_bytes() for path in outputs} == before
 
 
 def test_evaluation_without_a_folds_predictions_names_the_file(project: Path) -> None:
@@ -126,6 +143,5 @@ def _wait_for(found: object, process: subprocess.Popen, seconds: float = 240) ->
 def test_every_plot_can_be_drawn(project: Path) -> None:
     shown = json.loads(run(project, "dvc", "plots", "show", "--json", stdout_only=True))
     assert not shown.get("errors")
-    assert {"precision and recall", "training loss", "mAP while training", "reports/plots/confusion.csv"} <= set(
-        shown["data"]
-    )
+    named = {"precision and recall", "F1 over score threshold", "calibration", "training loss", "mAP while training"}
+    assert {*named, "reports/plots/confusion.csv"} <= set(shown["data"])

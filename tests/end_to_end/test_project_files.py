@@ -12,6 +12,12 @@ from dvc.utils.hydra import compose_and_dump
 from end_to_end.project_copy import ROOT
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+PIPELINES = {
+    f"{path.parent.name}:{name}": stage
+    for path in sorted(ROOT.glob("pipelines/*/dvc.yaml"))
+    for name, stage in yaml.safe_load(path.read_text())["stages"].items()
+}
+EVERY_STAGE = STAGES | PIPELINES
 WITHOUT_EFFECT = {"train": ("maskdet.reporting", "maskdet.evaluation"), "predict": ("maskdet.reporting",)}
 """What a stage imports to show its work, not to do it: an edit there must not run it again."""
 
@@ -27,13 +33,13 @@ def test_params_yaml_in_git_is_what_conf_composes(tmp_path: Path) -> None:
     assert (tmp_path / "params.yaml").read_bytes() == in_git, "run `make params` and commit params.yaml"
 
 
-@pytest.mark.parametrize("stage", sorted(STAGES))
+@pytest.mark.parametrize("stage", sorted(EVERY_STAGE))
 def test_a_stage_depends_on_all_code_that_it_runs(stage: str, imports: grimp.ImportGraph) -> None:
-    module = f"maskdet.stages.{stage}"
-    silent = WITHOUT_EFFECT.get(stage, ())
+    module = EVERY_STAGE[stage]["cmd"].split()[2]
+    silent = WITHOUT_EFFECT.get(module.rsplit(".", 1)[-1], ())
     trimmed = _without(imports, silent)
     needed = {_file(name) for name in {module, *trimmed.find_upstream_modules(module)}}
-    deps = [ROOT / dep for dep in STAGES[stage]["deps"] if dep.startswith("src/")]
+    deps = [ROOT / dep for dep in EVERY_STAGE[stage]["deps"] if dep.startswith("src/")]
     uncovered = {path for path in needed if not any(path == dep or dep in path.parents for dep in deps)}
     assert not {path for path in uncovered if path.name != "__init__.py"}
     idle = {dep for dep in deps if dep.suffix == ".py" and dep not in needed}
@@ -44,6 +50,11 @@ def test_a_stage_depends_on_all_code_that_it_runs(stage: str, imports: grimp.Imp
 def test_a_stage_is_the_module_of_its_name(stage: str) -> None:
     assert STAGES[stage]["cmd"].split()[:3] == ["python", "-m", f"maskdet.stages.{stage}"]
     assert (ROOT / "src/maskdet/stages" / f"{stage}.py").is_file()
+
+
+@pytest.mark.parametrize("stage", sorted(PIPELINES))
+def test_another_pipeline_runs_from_the_root(stage: str) -> None:
+    assert PIPELINES[stage]["wdir"] == "../.."
 
 
 def test_pictures_of_photos_are_neither_committed_nor_pushed() -> None:
