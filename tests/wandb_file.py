@@ -6,6 +6,7 @@ length (2), kind (1: whole, 2: first, 3: middle, 4: last part) and content, a pr
 
 import json
 import struct
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,9 +42,18 @@ class OfflineRun:
     artifacts: dict[str, str] = field(default_factory=dict)
 
 
-def read_offline_runs(folder: Path) -> list[OfflineRun]:
-    """Read every run under a folder, in the order of their paths."""
-    return [read_offline_run(path) for path in sorted(Path(folder).rglob("*.wandb"))]
+def read_offline_runs(folder: Path, patience_s: float = 20) -> list[OfflineRun]:
+    """Read every run under a folder, in the order of their paths.
+
+    A process of wandb's own writes the files and may end after `finish` returned: its last record, the exit code, is
+    waited for.
+    """
+    deadline = time.monotonic() + patience_s
+    while True:
+        runs = [read_offline_run(path) for path in sorted(Path(folder).rglob("*.wandb"))]
+        if all(run.exit_code is not None for run in runs) or time.monotonic() > deadline:
+            return runs
+        time.sleep(0.2)
 
 
 def read_offline_run(path: Path) -> OfflineRun:

@@ -98,6 +98,23 @@ def compare(
         raise typer.Exit(NOTHING_DONE) from error
 
 
+@app.command()
+def dashboard(
+    project: Annotated[str, typer.Argument(metavar="ENTITY/PROJECT", help="Where the runs are, on W&B's server.")],
+) -> None:
+    """Build the W&B dashboard of a project: fold curves, pooled metrics by run, galleries, sweeps. Needs an account.
+
+    Exit code: 0 built, 2 not: no account, no network, a wrong name.
+    """
+    from maskdet.reporting.dashboard import save_dashboard
+
+    try:
+        typer.echo(save_dashboard(project))
+    except ValueError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(NOTHING_DONE) from error
+
+
 def _tell(summary: "RunSummary", class_names: Sequence[str], output: "OutputOptions", seconds: float) -> None:
     """Print what was done and where it lies, and on the error stream what was not."""
     from maskdet.inference.result_files import FORMATS

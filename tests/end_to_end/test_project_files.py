@@ -91,7 +91,8 @@ def test_the_readme_names_targets_stages_folders_and_experiments_that_exist() ->
     for place in re.findall(r"^\| `([^`]+)`", layout, flags=re.MULTILINE):
         assert (ROOT / place).exists(), place
     listed = re.findall(r"^\| `([a-z0-9_]+)` \| [a-z]", README.split("Shipped experiments")[1], flags=re.MULTILINE)
-    assert sorted(listed[:3]) == sorted(path.stem for path in (ROOT / "conf/experiment").glob("*.yaml"))
+    experiments = sorted(path.stem for path in (ROOT / "conf/experiment").glob("*.yaml"))
+    assert sorted(listed[: len(experiments)]) == experiments
 
 
 def test_the_readme_is_finished() -> None:

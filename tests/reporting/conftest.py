@@ -9,9 +9,15 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
+from maskdet.evaluation.anchor_fit import best_anchors
+from maskdet.evaluation.errors import classify_errors, error_costs, most_confident_errors
+from maskdet.evaluation.label_errors import likely_label_errors, write_label_errors
+from maskdet.evaluation.pooling import EvaluationTables
+from maskdet.evaluation.subgroups import face_outcomes, recall_by_subgroup
 from maskdet.schema import ANNOTATIONS, CLASS_NAMES, FOLDS, IMAGES, PREDICTIONS, write_table
 from maskdet.stages import evaluate, report
 from maskdet.stages.entry import Workspace
+from maskdet.stages.held_out_tables import read_held_out
 from table_rows import detection_rows, face_rows
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -20,7 +26,10 @@ IMAGE_WH = (160, 120)
 
 
 def _write_inputs(root: Path) -> None:
-    """Write 12 images: image i has i % 3 faces; every face is found but those of images 4 and 5."""
+    """Write 12 images: image i has i % 3 faces; every face is found but those of images 4 and 5.
+
+    Image 3, without a face, has a confident detection: an error, and likely a missing label.
+    """
     rng = np.random.default_rng(0)
     (root / "build/raw/images").mkdir(parents=True)
     images, faces, detections = [], [], []
@@ -35,7 +44,7 @@ def _write_inputs(root: Path) -> None:
             faces.append((name, class_name, *box))
             if i not in (4, 5):
                 detections.append((name, class_name, 0.9 - 0.01 * i, *box))
-        detections.append((name, CLASS_NAMES[0], 0.1, 100, 80, 140, 110))
+        detections.append((name, CLASS_NAMES[0], 0.95 if i == 3 else 0.1, 100, 80, 140, 110))
     images = pd.DataFrame(images, columns=list(IMAGES.columns))
     folds = pd.DataFrame({"file_name": images["file_name"], "group": range(NUM_IMAGES), "split_role": "fold"})
     folds["fold"] = folds.index % 2
@@ -58,6 +67,24 @@ def _write_reports(root: Path) -> None:
     (root / "reports/data/table.json").write_text(json.dumps({"num_images": NUM_IMAGES, "repairs": {"clipped": []}}))
 
 
+def _write_analysis(tables: EvaluationTables, folder: Path) -> None:
+    """Write what the stage `analyse` does, from the same functions."""
+    folder.mkdir(parents=True)
+    sources = (tables.images, tables.annotations, tables.predictions)
+    errors = classify_errors(*sources)
+    anchors = best_anchors(tables.annotations, tables.images, 128, scales=(2.0, 3.0), scales_per_octave=(1, 3))
+    rows = {
+        "errors": error_costs(errors),
+        "subgroups": recall_by_subgroup(face_outcomes(*sources, 0.3)),
+        "confident_errors": most_confident_errors(errors, 5),
+        "anchor_fit": anchors.assign(is_in_use=anchors.index == 1),
+    }
+    for name, table in rows.items():
+        table.to_csv(folder / f"{name}.csv", index=False)
+    write_label_errors(likely_label_errors(*sources), folder / "label_errors.csv")
+    (folder / "anchors.yaml").write_text(anchors["yaml"].iloc[0])
+
+
 @pytest.fixture(scope="session")
 def config() -> DictConfig:
     """Return the groups that the report reads, as committed, with few pictures."""
@@ -73,6 +100,7 @@ def config() -> DictConfig:
         }
     )
     cfg.report.num_images = 3
+    cfg.evaluate.bootstrap.num_replicates = 50
     return cfg
 
 
@@ -84,5 +112,6 @@ def workspace(config: DictConfig, tmp_path_factory: pytest.TempPathFactory) -> W
     _write_inputs(root)
     _write_reports(root)
     evaluate.run(config, place)
+    _write_analysis(read_held_out(config, place).pool(), root / "reports/analysis")
     report.run(config, place)
     return place

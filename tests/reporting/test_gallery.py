@@ -94,6 +94,7 @@ def test_stage_writes_the_gallery(workspace: Workspace) -> None:
     assert set(captions["section"]) == {"best", "worst", "random", "rare"}
     assert all((folder / name).is_file() for name in captions["picture"])
     worst = captions[captions["section"] == "worst"]
-    assert worst["file_name"].tolist() == ["scene_05.png", "scene_04.png"]  # two misses, then one
-    assert worst["misses"].tolist() == [2, 1]
+    assert worst["file_name"].tolist() == ["scene_05.png", "scene_03.png", "scene_04.png"]  # two errors, then one
+    assert worst["misses"].tolist() == [2, 0, 1]
+    assert worst["false_alarms"].tolist() == [0, 1, 0]
     assert set(captions.loc[captions["section"] == "rare", "file_name"]) == {"scene_08.png"}

@@ -1,6 +1,9 @@
 """The page: whole in itself, small enough, and saying what it must say."""
 
+import json
 import re
+import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -8,10 +11,14 @@ import numpy as np
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from maskdet.reporting.embedding import embed_pictures
-from maskdet.reporting.facts import checkpoint_text, git_revision, run_facts
+from maskdet.reporting.analysis_files import TABLE_SOURCES, read_analysis
+from maskdet.reporting.cards import BoxFact, GalleryCard, Panel
+from maskdet.reporting.embedding import embed_pictures, fit_photos
+from maskdet.reporting.facts import checkpoint_text, git_revision, run_facts, training_text
+from maskdet.reporting.html import Gallery, Page, render_page
+from maskdet.reporting.machine import cpu_name
 from maskdet.reporting.picture import GalleryPicture, judge_tables
-from maskdet.reporting.summary_tables import UNDEFINED, headline_table
+from maskdet.reporting.summary_tables import UNDEFINED, TextTable, headline_table, interval
 from maskdet.stages import report
 from maskdet.stages.entry import Workspace
 from table_rows import detection_rows, face_rows
@@ -27,6 +34,7 @@ class PageParser(HTMLParser):
         super().__init__()
         self.references: list[str] = []
         self.images: list[dict] = []
+        self.views: list[dict] = []
         self.headings: list[str] = []
         self.ids: list[str] = []
         self.open_tags: list[str] = []
@@ -36,7 +44,8 @@ class PageParser(HTMLParser):
         attributes = dict(attrs)
         self.references += [attributes[name] for name in ("src", "href", "srcset", "action") if name in attributes]
         self.ids += [attributes["id"]] if "id" in attributes else []
-        self.images += [attributes] if tag == "img" else []
+        self.images += [attributes] if tag == "image" else []
+        self.views += [attributes] if attributes.get("class") == "view" else []
         self.headings += [tag] if re.fullmatch("h[1-6]", tag) else []
         self.open_tags += [] if tag in VOID else [tag]
 
@@ -77,11 +86,11 @@ def test_the_page_refers_to_nothing_outside(page: PageParser, page_text: str) ->
     assert local <= set(page.ids)
 
 
-def test_every_picture_is_a_data_uri_with_a_text(page: PageParser) -> None:
-    pictures = page.images[:-1]  # the last is the frame for the enlarged one
-    assert len(pictures) == 2 * (3 + 2 + 3 + 1)
-    assert all(image["src"].startswith("data:image/jpeg;base64,") for image in pictures)
-    assert all("face" in image["alt"] or "hit" in image["alt"] for image in pictures)
+def test_every_photo_is_embedded_once_and_every_view_has_a_text(page: PageParser) -> None:
+    assert len(page.images) >= 12 - 3  # images, and errors cut out
+    assert all(image["href"].startswith("data:image/jpeg;base64,") for image in page.images)
+    assert len(page.views) == 2 * len(page.images)
+    assert all(len(view["aria-label"]) > 10 and view["role"] == "img" for view in page.views)
 
 
 def test_headings_start_with_one_h1(page: PageParser) -> None:
@@ -98,7 +107,10 @@ def test_the_page_says_what_was_run(page_text: str) -> None:
 
 
 def test_the_page_holds_every_plot(page_text: str) -> None:
-    for name in ("pr_curves", "confusion", "folds", "scores", "loss", "map"):
+    for name in (
+        *("pr_curves", "confusion", "folds", "scores", "loss", "map"),
+        *("thresholds", "reliability", "errors", "subgroups"),
+    ):
         assert f'id="{name}-figure_1"' in page_text
 
 
@@ -125,16 +137,108 @@ def test_pictures_share_a_budget() -> None:
 def test_undefined_metrics_are_a_dash() -> None:
     metrics = {"val": {"map": 0.5, "map_small": None}, "fold": {"0": {"map": 0.5}}, "fold_mean": {"map": 0.5}}
     rows = {row[0]: row[1:] for row in headline_table(metrics).rows}
-    assert rows["mAP"] == ["0.500", f"0.500 ± {UNDEFINED}", "0.500"]
-    assert rows["mAP, small faces"] == [UNDEFINED, f"{UNDEFINED} ± {UNDEFINED}", UNDEFINED]
+    assert rows["mAP"] == ["0.500", UNDEFINED, "0.500"]  # no interval, no mean of a single fold
+    assert rows["mAP, small faces"] == [UNDEFINED, UNDEFINED, UNDEFINED]
+
+
+def test_intervals_stand_beside_their_figures(workspace: Workspace, page_text: str) -> None:
+    metrics = json.loads(workspace.output("reports/metrics.json").read_text())
+    low, high = (metrics[part]["map"] for part in ("val_low", "val_high"))
+    assert f'<b>{metrics["val"]["map"]:.3f}</b><span class="small interval">{low:.3f} to {high:.3f}</span>' in page_text
+    assert interval({"val_low": {"map": None}, "val_high": {"map": 0.7}}, "map") == UNDEFINED
 
 
 def test_a_config_without_keys_still_gives_facts(tmp_path: Path) -> None:
-    facts = dict(run_facts({}, {"val": {"num_images": 1, "num_faces": 2}}, tmp_path, ["cuda"]))
+    facts = dict(run_facts({}, {"val": {"num_images": 1, "num_faces": 2}}, tmp_path, {"0": {"device": "cuda"}}))
     assert facts["Data"] == "not set: 1 images, 2 faces"
-    assert facts["Device"] == "cuda"
-    assert checkpoint_text("last").startswith("weights at a length of training fixed beforehand")
+    assert facts["Training"] == "1 fold, unknown steps each, on cuda; which machine and how long: not recorded"
+    assert checkpoint_text("last").startswith("those at a length of training fixed beforehand")
     assert git_revision(tmp_path) is None
+
+
+def test_training_is_told_as_far_as_it_is_recorded() -> None:
+    record = {"device": "cpu", "steps": 1500, "hardware": "EPYC, 2 cores", "seconds": 600}
+    assert training_text({"0": record, "1": record}) == "2 folds, 1,500 steps each, on EPYC, 2 cores; 20 minutes in all"
+    assert training_text({}).startswith("device, machine and time are not on file")
+
+
+def test_the_processor_is_named(tmp_path: Path) -> None:
+    (tmp_path / "cpuinfo").write_text("processor\t: 0\nmodel name\t: Drawn CPU 3000\n")
+    assert cpu_name(tmp_path / "cpuinfo") == "Drawn CPU 3000"
+    assert cpu_name(tmp_path / "absent") != ""
+
+
+def noisy_gallery(num_cards: int) -> Gallery:
+    """Return cards whose photos compress as badly as any can."""
+    rng = np.random.default_rng(0)
+    noise = [rng.integers(0, 255, (267, 400, 3), dtype=np.uint8) for _ in range(4)]
+    faces = tuple(BoxFact((0,), "hit", 2, 0.91, 20.0) for _ in range(5))
+    panels = (Panel("a", '<rect class="box c0" x="1" y="1" width="9" height="9"/>' * 10),) * 2
+    cards = [
+        GalleryCard("image", ("worst",), f"{i}.png", 0, 0.5, noise[i % 4], panels, ("t",), faces)
+        for i in range(num_cards)
+    ]
+    return Gallery(cards, {"worst": ("Worst", "lowest F1")}, ["hit"])
+
+
+def test_a_run_of_683_noisy_images_stays_below_8_mb(empty_page: Page) -> None:
+    text = render_page(replace(empty_page, gallery=noisy_gallery(683)))
+    assert len(text.encode()) <= 7_800_000
+    assert "JPEG quality" in text
+
+
+def test_a_page_that_would_be_too_large_says_how_many_cards_it_leaves_out(empty_page: Page) -> None:
+    text = render_page(replace(empty_page, gallery=noisy_gallery(40)), max_bytes=200_000)
+    assert len(text.encode()) <= 200_000
+    shown = text.count("<image ")
+    assert 5 < shown < 40
+    assert f"the first {shown} of" in text
+    assert f"{40 - shown} more are left out" in text
+
+
+def test_photos_lose_quality_before_number() -> None:
+    noise = [np.random.default_rng(0).integers(0, 255, (400, 400, 3), dtype=np.uint8)] * 3
+    best, note = fit_photos(noise, 10_000_000)
+    assert note == "all 3, at most 640 pixels wide or high, JPEG quality 84"
+    fewer_bytes, note = fit_photos(noise, sum(map(len, best)) // 2)
+    assert len(fewer_bytes) == 3
+    assert "quality 84" not in note
+    assert fit_photos(noise, 0)[0] == []
+    assert fit_photos([], 10)[1].startswith("all 0")
+
+
+@pytest.fixture
+def empty_page() -> Page:
+    """Return a page without tables, plots or cards."""
+    table = TextTable(["a"], [], [])
+    return Page("t", "s", [], [], [], table, table, "x", [], [], [], Gallery())
+
+
+def test_files_that_are_not_there_leave_their_parts_out_with_a_sentence(
+    config: DictConfig, workspace: Workspace, tmp_path: Path
+) -> None:
+    root = tmp_path / "bare"
+    shutil.copytree(workspace.root / "reports", root / "reports", ignore=shutil.ignore_patterns("gallery", "*.html"))
+    (root / "build").symlink_to(workspace.root / "build")
+    shutil.rmtree(root / "reports/analysis")
+    for name in ("thresholds.json", "calibrator.json", "plots/reliability.csv", "plots/threshold_curves.csv"):
+        (root / "reports" / name).unlink()
+    quiet = OmegaConf.merge(config, {"logger": {"mode": "disabled"}})
+    text = report.run(quiet, Workspace(root, root)).read_text()
+    assert "Left out: recall by subgroup. <code>reports/analysis/subgroups.csv</code>" in text
+    assert text.count("Left out: ") == len(TABLE_SOURCES) + 2
+    assert "Left out: reports/analysis/subgroups.csv" in (root / "reports/model_card.md").read_text()
+
+
+def test_a_table_that_lacks_a_column_is_named(tmp_path: Path) -> None:
+    (tmp_path / "analysis").mkdir()
+    (tmp_path / "analysis/errors.csv").write_text("error,count\nboth,1\n")
+    with pytest.raises(ValueError, match=r"errors\.csv: expected a column 'class_name', got error, count"):
+        read_analysis(tmp_path)
+    (tmp_path / "analysis/errors.csv").unlink()
+    (tmp_path / "thresholds.json").write_text("{")
+    with pytest.raises(ValueError, match=r"thresholds\.json: expected JSON"):
+        read_analysis(tmp_path)
 
 
 def test_a_missing_evaluation_is_named(config: DictConfig, workspace: Workspace, tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def test_the_run_holds_galleries_plots_tables_and_the_artifact(pooled: OfflineRu
     assert {"plots/pr_curves", "plots/confusion", "predictions", "pr_curves_table"} <= logged
     assert pooled.artifacts["tables"] == "tables"
     groups = pooled.summary["gallery/worst/all_boxes"]
-    assert [set(group) for group in groups] == [{"predictions", "ground_truth"}] * 2
+    assert [set(group) for group in groups] == [{"predictions", "ground_truth"}] * 3
     (media,) = (path for path in workspace.root.rglob("files/media") if path.is_dir())
     truth = json.loads((media.parent / groups[0]["ground_truth"]["path"]).read_text())["box_data"]
     assert [box["class_id"] for box in truth] == [0, 1]

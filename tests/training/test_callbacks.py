@@ -88,7 +88,8 @@ def test_the_history_has_a_row_an_epoch_and_no_stale_validation(tmp_path):
     history = History(tmp_path / "reports/history.csv", echo=lines.append)
     fit(OneNumber(), [history], tmp_path, epochs=3, every=2)
     table = pd.read_csv(tmp_path / "reports/history.csv")
-    assert list(table) == ["epoch", "step", "train/loss", "val/map"]
+    assert list(table) == ["epoch", "step", "seconds", "train/loss", "val/map"]
+    assert history.seconds == pytest.approx(table["seconds"].sum(), rel=1e-4)
     assert table["step"].tolist() == [2, 4, 6]
     assert table["train/loss"].tolist() == [-0.5, -2.5, -4.5]  # means of (0, -1), (-2, -3), (-4, -5)
     assert table["val/map"].fillna(0).tolist() == [0, -4, 0]
@@ -101,11 +102,12 @@ def test_the_history_has_a_row_an_epoch_and_no_stale_validation(tmp_path):
 
 def test_the_rows_survive_a_checkpoint(tmp_path):
     first, second = History(tmp_path / "a.csv"), History(tmp_path / "b.csv")
-    first.rows = [{"epoch": 0, "step": 2, "train/loss": 1.0}]
+    first.rows = [{"epoch": 0, "step": 2, "seconds": 1.5, "train/loss": 1.0}]
     second.load_state_dict(first.state_dict())
     first.rows[0]["step"] = 99
     second.write()
-    assert (tmp_path / "b.csv").read_text() == "epoch,step,train/loss\n0,2,1\n"
+    assert (tmp_path / "b.csv").read_text() == "epoch,step,seconds,train/loss\n0,2,1.5,1\n"
+    assert second.seconds == 1.5
 
 
 def test_random_numbers_depend_on_seed_and_epoch(tmp_path):

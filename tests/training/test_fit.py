@@ -33,7 +33,7 @@ UNCROPPED = ("~framing.long_side_range", "~framing.face_probability")
 HELD_OUT = [file_name(i) for i in (0, 2, 4, 6)]
 METRICS = ["map", "map_50", "map_75", "map_small", "map_medium", "map_large", "ar_100"]
 HISTORY_COLUMNS = {
-    *("epoch", "step", "train/loss", "train/loss_class", "train/loss_box", "train/lr"),
+    *("epoch", "step", "seconds", "train/loss", "train/loss_class", "train/loss_box", "train/lr"),
     *(f"val/{name}" for name in METRICS),
     *(f"val/{key}/{name}" for key in ("ap", "ap_50") for name in CLASS_NAMES),
 }
@@ -60,7 +60,8 @@ def test_a_fold_leaves_its_files_and_nothing_else(trained):
 def test_the_history_has_a_row_an_epoch(trained):
     history = pd.read_csv(trained.root / "reports/history/0.csv")
     assert set(history) == HISTORY_COLUMNS
-    assert list(history)[:2] == ["epoch", "step"]
+    assert list(history)[:3] == ["epoch", "step", "seconds"]
+    assert (history["seconds"] > 0).all()
     assert history["epoch"].tolist() == list(range(EPOCHS))
     assert history["step"].tolist() == [2 * (epoch + 1) for epoch in range(EPOCHS)]  # 4 draws, 2 a batch
     assert (history["train/loss"] > 0).all()
@@ -75,6 +76,8 @@ def test_the_settings_beside_the_weights_rebuild_the_network(trained):
     assert settings["class_names"] == list(CLASS_NAMES)
     assert (settings["fold"], settings["seed"], settings["steps"]) == (0, 0, 2 * EPOCHS)
     assert (settings["checkpoint"], settings["device"]) == ("last", "cpu")
+    assert settings["seconds"] > 0
+    assert "cores" in settings["hardware"]
     assert settings["training"]["trainer"] == OmegaConf.to_container(trained.cfg.trainer)
     loaded = load_detector(weights_dir(trained.root), settings["model"]["detect"])
     assert set(loaded.state_dict()) == set(load_file(weights_dir(trained.root) / "weights.safetensors"))

@@ -1,6 +1,7 @@
 """Draw boxes and their labels on a picture, and set pictures side by side under captions."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -15,6 +16,27 @@ _CAPTION_COLORS = ((255, 255, 255), (32, 33, 36))  # text, background
 
 Rect = tuple[int, int, int, int]
 """xyxy in whole pixels, maximum exclusive."""
+
+
+@dataclass(frozen=True)
+class PlacedLabel:
+    """A box's label with its place.
+
+    Attributes:
+        row: Of its box.
+        text: What it says.
+        color: Of its ground, `#rrggbb`, that of the class.
+        rect: Its ground, wholly inside the picture.
+        origin: Left end of the text's baseline, in pixels.
+        font_px: Size of the font.
+    """
+
+    row: int
+    text: str
+    color: str
+    rect: Rect
+    origin: tuple[int, int]
+    font_px: float
 
 
 def fit_for_display(image: np.ndarray, boxes: np.ndarray, max_side_px: int) -> tuple[np.ndarray, np.ndarray]:
@@ -72,10 +94,11 @@ def draw_boxes(
     draw = ImageDraw.Draw(canvas)
     for box, name, dashed in zip(boxes, class_names, dashes, strict=True):
         _draw_outline(draw, box, hex_to_rgb(class_style(name).color), dashed)
-    texts = _label_texts(class_names, scores)
-    order = range(len(boxes)) if scores is None else np.argsort(-np.asarray(scores), kind="stable")
-    labels = [(i, texts[i], class_style(class_names[i]).color) for i in order if texts[i]]
-    _draw_labels(draw, boxes, labels)
+    for label in place_labels(boxes, class_names, scores, canvas.size):
+        left, top, right, bottom = label.rect
+        draw.rectangle((left, top, right - 1, bottom - 1), fill=hex_to_rgb(label.color))
+        font = ImageFont.load_default(label.font_px)
+        draw.text(label.origin, label.text, fill=text_rgb(label.color), font=font, anchor="ls")
     return np.asarray(canvas)
 
 
@@ -112,6 +135,46 @@ def side_by_side(images: Sequence[np.ndarray], captions: Sequence[str], gap_px: 
         canvas.paste(Image.fromarray(image), (left, strip_px))
         left += image.shape[1] + gap_px
     return np.asarray(canvas)
+
+
+def place_labels(
+    boxes_xyxy: np.ndarray,
+    class_names: Sequence[str],
+    scores: Sequence[float] | None,
+    image_wh: tuple[int, int],
+    font_px: float | None = None,
+) -> list[PlacedLabel]:
+    """Find places for the labels of boxes; what hides another label, or in a crowd another box, is left out.
+
+    Args:
+        boxes_xyxy: (N, 4) float, xyxy in pixels.
+        class_names: N names.
+        scores: N numbers in [0, 1], the highest is placed first; None for true boxes.
+        image_wh: Width and height of the picture in pixels.
+        font_px: Size of the font; None: what suits a picture of this size. A crowd's is smaller.
+
+    Returns:
+        At most N labels that do not overlap each other, in the order of placing.
+    """
+    is_crowd, texts = len(boxes_xyxy) > _CROWD, _label_texts(class_names, scores)
+    usual_px = float(np.clip(round(max(image_wh) / (54 if is_crowd else 42)), _SMALLEST_FONT_PX, 22))
+    font = ImageFont.load_default(usual_px if font_px is None else font_px * (7 / 9 if is_crowd else 1))
+    box_rects: list[Rect] = [tuple(int(value) for value in box.round()) for box in boxes_xyxy]
+    order = range(len(box_rects)) if scores is None else np.argsort(-np.asarray(scores), kind="stable")
+    placed: list[PlacedLabel] = []
+    padding = max(int(font.size) // 5, 1)
+    for row in (row for row in order if texts[row]):
+        left, top, right, bottom = font.getbbox(texts[row], anchor="ls")
+        text_wh = (int(np.ceil(right - left)) + 2 * padding, int(np.ceil(bottom - top)) + 2 * padding)
+        taken = [label.rect for label in placed]
+        rect = label_rect(boxes_xyxy[row], text_wh, image_wh, taken + box_rects[:row] + box_rects[row + 1 :])
+        if rect is None and not is_crowd:
+            rect = label_rect(boxes_xyxy[row], text_wh, image_wh, taken)
+        if rect is not None:
+            origin = (rect[0] + padding - left, rect[1] + padding - top)
+            color = class_style(class_names[row]).color
+            placed.append(PlacedLabel(int(row), texts[row], color, rect, origin, font.size))
+    return placed
 
 
 def label_rect(box: np.ndarray, text_wh: tuple[int, int], image_wh: tuple[int, int], taken: list[Rect]) -> Rect | None:
@@ -178,29 +241,6 @@ def _draw_outline(draw: ImageDraw.ImageDraw, box: np.ndarray, color: tuple[int, 
         end = min(y + _DASH_PX, y_max)
         draw.rectangle((x_min, y, min(x_min + width - 1, x_max), end), fill=color)
         draw.rectangle((max(x_max - width + 1, x_min), y, x_max, end), fill=color)
-
-
-def _draw_labels(draw: ImageDraw.ImageDraw, boxes: np.ndarray, labels: list[tuple[int, str, str]]) -> None:
-    """Write (row of its box, text, colour) labels in the order given; the font grows with the picture."""
-    image_wh, is_crowd = draw.im.size, len(boxes) > _CROWD
-    font_px = round(max(image_wh) / (54 if is_crowd else 42))
-    font = ImageFont.load_default(float(np.clip(font_px, _SMALLEST_FONT_PX, 22)))
-    padding = max(int(font.size) // 5, 1)
-    box_rects: list[Rect] = [tuple(int(value) for value in box.round()) for box in boxes]
-    taken: list[Rect] = []
-    for row, text, color in labels:
-        left, top, right, bottom = font.getbbox(text, anchor="ls")
-        text_wh = (int(np.ceil(right - left)) + 2 * padding, int(np.ceil(bottom - top)) + 2 * padding)
-        others = box_rects[:row] + box_rects[row + 1 :]
-        rect = label_rect(boxes[row], text_wh, image_wh, taken + others)
-        if rect is None and not is_crowd:
-            rect = label_rect(boxes[row], text_wh, image_wh, taken)
-        if rect is None:
-            continue
-        taken.append(rect)
-        draw.rectangle((rect[0], rect[1], rect[2] - 1, rect[3] - 1), fill=hex_to_rgb(color))
-        origin = (rect[0] + padding - left, rect[1] + padding - top)
-        draw.text(origin, text, fill=text_rgb(color), font=font, anchor="ls")
 
 
 def _shorten(text: str, font: ImageFont.FreeTypeFont, width_px: int) -> str:

@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from PIL import Image
@@ -14,6 +14,9 @@ MAX_TOTAL_BYTES = 6_500_000
 
 _LADDER = ((640, 82), (640, 72), (560, 72), (480, 70), (400, 65), (320, 60), (240, 50), (160, 40))
 """(longer side in pixels, JPEG quality), from the best down."""
+
+_PHOTO_LADDER = ((640, 84), (640, 76), (560, 74), (480, 72), (400, 68), (320, 62), (240, 55), (160, 45))
+"""The same for photos that are embedded once, without drawn boxes."""
 
 
 def embed_pictures(
@@ -37,6 +40,47 @@ def embed_pictures(
         if total <= max_total_bytes:
             return uris, f"at most {side} pixels wide or high, JPEG quality {quality}"
     return uris, f"at most {side} pixels wide or high, JPEG quality {quality}; larger than planned"
+
+
+def fit_photos(photos: Sequence[np.ndarray], max_total_bytes: int) -> tuple[list[str], str]:
+    """Encode photos, as many of them and as well as a number of bytes allows; at most so much, whatever they show.
+
+    Quality goes before number: only at the smallest step photos at the end of the list are left out.
+
+    Args:
+        photos: (H, W, 3) uint8, RGB, the most important first; never scaled up.
+        max_total_bytes: Limit on the sum of the texts' lengths; 0 or less allows none.
+
+    Returns:
+        Data URIs of the first photos, as many as fit, and a text that names their number, size and quality.
+    """
+    uris: list[str] = []
+    for side, quality in _PHOTO_LADDER:
+        uris = list(_within(photos, side, quality, max_total_bytes))
+        if len(uris) == len(photos):
+            break
+    number = f"all {len(photos)}" if len(uris) == len(photos) else f"the first {len(uris)} of {len(photos)}"
+    return uris, f"{number}, at most {side} pixels wide or high, JPEG quality {quality}"
+
+
+def _within(photos: Sequence[np.ndarray], side: int, quality: int, max_total_bytes: int) -> Iterator[str]:
+    """Yield data URIs until the next would pass the limit."""
+    left = max_total_bytes
+    for photo in photos:
+        uri = jpeg_uri(_shrunk(photo, side), quality)
+        left -= len(uri)
+        if left < 0:
+            return
+        yield uri
+
+
+def _shrunk(photo: np.ndarray, side: int) -> np.ndarray:
+    """Return a photo whose longer side has at most so many pixels."""
+    scale = side / max(photo.shape[:2])
+    if scale >= 1:
+        return photo
+    new_wh = (max(round(photo.shape[1] * scale), 1), max(round(photo.shape[0] * scale), 1))
+    return np.asarray(Image.fromarray(photo).resize(new_wh, Image.Resampling.LANCZOS))
 
 
 def jpeg_uri(image: np.ndarray, quality: int) -> str:

@@ -2,9 +2,11 @@
 
 import platform
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
+
+from maskdet.reporting.machine import machine_text
 
 PACKAGES = ("torch", "pytorch-lightning", "effdet", "timm", "albumentations", "hydra-core", "dvc", "wandb", "numpy")
 """Distributions whose versions the report states."""
@@ -28,7 +30,7 @@ _SETTINGS = {
 """Settings that the head names where the config has them; the whole config stands at the end of the page."""
 
 _CHECKPOINTS = {
-    "last": "weights at a length of training fixed beforehand (trainer.checkpoint: last)",
+    "last": "those at a length of training fixed beforehand (trainer.checkpoint: last)",
     "best": "optimistic: the epoch was chosen on the very fold that is reported (trainer.checkpoint: best)",
 }
 
@@ -47,14 +49,14 @@ def select(config: Mapping, dotted_key: str) -> object | None:
     return value
 
 
-def run_facts(config: Mapping, metrics: Mapping, root: Path, devices: Sequence[str]) -> list[tuple[str, str]]:
+def run_facts(config: Mapping, metrics: Mapping, root: Path, trainings: Mapping[str, Mapping]) -> list[tuple[str, str]]:
     """Return (label, text) pairs that say what the report is about.
 
     Args:
         config: The whole composed config in plain containers; a key that it lacks is called "not set".
         metrics: `metrics.json`.
         root: The project's root, for the git revision.
-        devices: What the folds were trained on; may be empty.
+        trainings: Fold → what its `model.json` says; may be empty.
     """
     counts, folds = metrics["val"], ", ".join(metrics.get("fold", {}))
     settings = [f"{label} {_text(select(config, key))}" for key, label in _SETTINGS.items() if _has(config, key)]
@@ -64,7 +66,8 @@ def run_facts(config: Mapping, metrics: Mapping, root: Path, devices: Sequence[s
         ("Folds", f"{folds}: each image is judged by the model that did not see it"),
         ("Weights", checkpoint_text(select(config, "trainer.checkpoint"))),
         ("Settings", "; ".join(settings) or _NOT_SET),
-        ("Device", ", ".join(devices)),
+        ("Training", training_text(trainings)),
+        ("This page", f"made from the tables on {machine_text()}"),
         ("Code", git_revision(root) or "no git revision"),
         ("Packages", ", ".join([f"Python {platform.python_version()}", *package_versions()])),
     ]
@@ -78,6 +81,35 @@ def checkpoint_text(checkpoint: object | None) -> str:
     'optimistic'
     """
     return _CHECKPOINTS.get(str(checkpoint), f"trainer.checkpoint: {_text(checkpoint)}")
+
+
+def training_text(trainings: Mapping[str, Mapping]) -> str:
+    """Say on what the folds were trained, how many steps, how long; what is not on file is called so.
+
+    Args:
+        trainings: Fold → `model.json`: `device`, `steps`, and where the training wrote them `hardware` (a text) and
+            `seconds`.
+
+    >>> training_text({"0": {"device": "cpu", "steps": 10}, "1": {"device": "cpu", "steps": 10}})
+    '2 folds, 10 steps each, on cpu; which machine and how long: not recorded'
+    """
+    if not trainings:
+        return "device, machine and time are not on file (build/train/<fold>/model.json is absent)"
+    records = list(trainings.values())
+    steps = _join(f"{record['steps']:,}" for record in records if "steps" in record) or "unknown"
+    places = _join(str(record.get("hardware") or record.get("device") or "an unknown device") for record in records)
+    text = f"{len(records)} fold{'s' * (len(records) != 1)}, {steps} steps each, on {places}"
+    seconds = [record["seconds"] for record in records if record.get("seconds") is not None]
+    unknown = [] if all(record.get("hardware") for record in records) else ["which machine"]
+    if len(seconds) == len(records):
+        text += f"; {sum(seconds) / 60:.0f} minutes in all"
+    else:
+        unknown.append("how long")
+    return f"{text}; {' and '.join(unknown)}: not recorded" if unknown else text
+
+
+def _join(texts: Iterable[str]) -> str:
+    return " or ".join(dict.fromkeys(texts))
 
 
 def package_versions(names: Sequence[str] = PACKAGES) -> list[str]:

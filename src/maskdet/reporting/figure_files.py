@@ -54,6 +54,11 @@ def styled_figure(x_label: str, y_label: str, grid: bool = True) -> tuple[Figure
     return figure, axes
 
 
+def legend_below(figure: Figure, columns: int) -> None:
+    """Put the legend under the axes, in so many columns."""
+    figure.legend(loc="outside lower center", ncols=columns, columnspacing=1.1, handletextpad=0.4, handlelength=1.6)
+
+
 def figure_svg(figure: Figure, name: str, alt: str) -> str:
     """Return a figure as an `<svg>` element that can stand in a page beside others.
 

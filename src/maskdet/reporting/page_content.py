@@ -5,54 +5,46 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-from matplotlib.figure import Figure
-
-from maskdet.reporting import plots
-from maskdet.reporting.embedding import embed_pictures
+from maskdet.evaluation.errors import ERROR_KINDS, HIT
+from maskdet.evaluation.sizes import TERTILES
+from maskdet.reporting.analysis_files import LABEL_ERRORS_FILE, Analysis
+from maskdet.reporting.analysis_tables import (
+    anchor_table,
+    calibration_table,
+    error_table,
+    subgroup_table,
+    threshold_table,
+)
+from maskdet.reporting.cards import ERROR, IMAGE, GalleryCard
+from maskdet.reporting.error_cards import CONFIDENT, LABEL
 from maskdet.reporting.facts import checkpoint_text, run_facts, select
-from maskdet.reporting.figure_files import figure_svg
 from maskdet.reporting.gallery import rarest_class
-from maskdet.reporting.html import Card, FigureBlock, Page, Section
-from maskdet.reporting.picture import GalleryPicture, JudgedTables
-from maskdet.reporting.summary_tables import class_table, headline_table, number, record_rows
+from maskdet.reporting.html import Finding, Gallery, Page, Tile
+from maskdet.reporting.page_figures import FINDING_FIGURES, Plot, Results
+from maskdet.reporting.picture import JudgedTables
+from maskdet.reporting.summary_tables import (
+    UNDEFINED,
+    class_table,
+    headline_table,
+    interval,
+    number,
+    record_rows,
+    third_names,
+)
+
+FEW_FACES = 200
+"""A class with fewer is warned of: its AP rests on few cases."""
 
 _TITLE = "Face masks: worn, not worn, worn wrongly"
 _TILES = {"map": "mAP", "map_50": "mAP50", "precision": "precision", "recall": "recall", "f1": "F1"}
-_SECTION_TEXTS = {
-    "best": (
-        "Best images",
-        "Highest F1 of the image; of equal ones those with more hits. Chosen to please: look below.",
-    ),
-    "worst": ("Worst images", "Lowest F1 of the image; of equal ones those with more misses and false alarms."),
-    "random": ("Random images", "Drawn from all images, whatever the outcome: what is usual."),
-    "rare": ("Rarest class", "Drawn from the images that hold a face of the class “{rarest}”."),
+_GROUPS = {
+    "best": ("Best images", "highest F1 of the image, of equal ones those with more hits: chosen to please"),
+    "worst": ("Worst images", "lowest F1 of the image, of equal ones those with more misses and false alarms"),
+    "random": ("Random images", "drawn from all, whatever the outcome: what is usual"),
+    "rare": ("Rarest class", "drawn from the images that hold a face of the class “{rarest}”"),
+    CONFIDENT: ("Most confident errors", "the wrong detections of the highest scores"),
+    LABEL: ("Likely label errors", "where models that never saw the image contradict its label"),
 }
-
-
-@dataclass(frozen=True)
-class Results:
-    """What the report is made of.
-
-    Attributes:
-        metrics: `metrics.json`.
-        matches: Every detection of the pooled folds with `is_tp`.
-        judged: Verdicts at the display threshold.
-        curves: `plots/pr_curves.csv`.
-        confusion: `plots/confusion.csv`, a row a pair.
-        histories: Fold → its training history; folds without one are absent.
-        score_threshold: The display threshold.
-        iou_threshold: A detection is right from this IoU on.
-    """
-
-    metrics: Mapping
-    matches: pd.DataFrame
-    judged: JudgedTables
-    curves: pd.DataFrame
-    confusion: pd.DataFrame
-    histories: Mapping[int, pd.DataFrame]
-    score_threshold: float
-    iou_threshold: float
 
 
 @dataclass(frozen=True)
@@ -63,87 +55,44 @@ class Background:
         config: The whole composed config in plain containers.
         config_yaml: The same as text.
         root: The project's root, for the git revision.
-        devices: What the folds were trained on; may be empty.
+        trainings: Fold → what its `model.json` says; may be empty.
         data_reports: JSON files of the data stages, by name.
     """
 
     config: Mapping
     config_yaml: str
     root: Path
-    devices: Sequence[str]
+    trainings: Mapping[str, Mapping]
     data_reports: Mapping[str, Mapping]
 
 
-def build_figures(results: Results) -> dict[str, tuple[str, str, Figure]]:
-    """Return name → (title, how to read it, figure); a figure without data is absent."""
-    history = results.histories
-    threshold = f"score ≥ {results.score_threshold:g}, IoU ≥ {results.iou_threshold:g}"
-    candidates = {
-        "pr_curves": (
-            "Precision and recall",
-            "Each point is a score threshold. IoU 0.5, all folds pooled.",
-            plots.plot_pr_curves(results.curves),
-        ),
-        "confusion": (
-            "What is taken for what",
-            f"{threshold}. Rows: shares and counts of the true class; last column: missed; last row: false alarms.",
-            plots.plot_confusion(results.confusion),
-        ),
-        "folds": (
-            "AP50 by class and fold",
-            "How far the folds lie apart shows how much to trust a third decimal.",
-            plots.plot_folds(results.metrics),
-        ),
-        "scores": (
-            "Scores of right and wrong detections",
-            "Where the two overlap, the score cannot tell them apart.",
-            plots.plot_scores(results.matches, results.score_threshold),
-        ),
-        "loss": (
-            "Training loss",
-            "Of each fold's training part.",
-            plots.plot_history(history, "train/loss", "loss (no unit)"),
-        ),
-        "map": ("mAP while training", "On the fold held out.", plots.plot_history(history, "val/map", "mAP (0 to 1)")),
-    }
-    return {name: block for name, block in candidates.items() if block[2] is not None}
-
-
 def build_page(
-    results: Results,
-    background: Background,
-    figures: Mapping[str, tuple[str, str, Figure]],
-    pictures: Mapping[str, Sequence[GalleryPicture]],
-    max_side_px: int,
+    results: Results, background: Background, figures: Mapping[str, Plot], cards: Sequence[GalleryCard]
 ) -> Page:
-    """Return the page, pictures embedded.
+    """Return the page.
 
     Args:
         results: Numbers and tables.
         background: What was run.
         figures: As `build_figures` returns them.
-        pictures: Section → pictures in their order.
-        max_side_px: Longer side of a picture, at most.
+        cards: Of the gallery, the most important first.
     """
-    config, metrics = background.config, results.metrics
+    config, metrics, analysis = background.config, results.metrics, results.analysis
     counts = metrics["val"]
-    sections, note = _sections(pictures, rarest_class(results.judged.faces), max_side_px)
     return Page(
         title=_TITLE,
         subtitle=f"{select(config, 'model.architecture') or 'a detector'} on {select(config, 'data.name') or 'data'}: "
-        f"{counts['num_images']} images, {counts['num_faces']} faces, {len(metrics.get('fold', {}))} held-out folds",
-        warnings=_warnings(config, metrics, results.judged),
+        f"{counts['num_images']} images, {counts['num_faces']} faces, {_count(len(metrics.get('fold', {})), 'fold')}",
+        warnings=run_warnings(config, metrics, results.judged),
         tiles=_tiles(metrics),
-        facts=run_facts(config, metrics, background.root, background.devices),
+        facts=run_facts(config, metrics, background.root, background.trainings),
         headline=headline_table(metrics),
         classes=class_table(metrics, results.judged),
         thresholds=f"score ≥ {results.score_threshold:g} and IoU ≥ {results.iou_threshold:g}",
-        figures=[
-            FigureBlock(t, figure_svg(figure, name, f"{t}. {text}"), text)
-            for name, (t, text, figure) in figures.items()
-        ],
-        sections=sections,
-        picture_note=note,
+        figures=[plot.block(name) for name, plot in figures.items() if name not in FINDING_FIGURES],
+        findings=_findings(metrics, analysis, figures),
+        absent=list(analysis.absent.items()),
+        gallery=_gallery(results, cards),
         data_records={name: record_rows(record) for name, record in background.data_reports.items()},
         config_yaml=background.config_yaml,
     )
@@ -154,16 +103,14 @@ def read_data_reports(folder: Path) -> dict[str, Mapping]:
     return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
 
 
-def _tiles(metrics: Mapping) -> list[tuple[str, str, str]]:
-    mean, deviation = metrics.get("fold_mean", {}), metrics.get("fold_sd", {})
-    return [
-        (label, number(metrics["val"].get(key)), f"folds {number(mean.get(key))} ± {number(deviation.get(key))}")
-        for key, label in _TILES.items()
-    ]
+def run_warnings(config: Mapping, metrics: Mapping, judged: JudgedTables) -> list[str]:
+    """Say what limits the numbers, a sentence each; none where nothing does.
 
-
-def _warnings(config: Mapping, metrics: Mapping, judged: JudgedTables) -> list[str]:
-    """Say what limits the numbers."""
+    Args:
+        config: The whole composed config in plain containers.
+        metrics: `metrics.json`.
+        judged: Verdicts on the pooled images.
+    """
     warnings = []
     if select(config, "data.name") == "sample":
         warnings.append(
@@ -176,26 +123,71 @@ def _warnings(config: Mapping, metrics: Mapping, judged: JudgedTables) -> list[s
         warnings.append(f"A partial answer: {num_run} of {num_folds} folds were run.")
     rarest = rarest_class(judged.faces)
     num_rarest = int((judged.faces["class_name"] == rarest).sum())
-    if 0 < num_rarest < 200:
+    if 0 < num_rarest < FEW_FACES:
         warnings.append(f"Only {num_rarest} faces of the class {rarest}: its AP rests on few cases.")
     return warnings
 
 
-def _sections(
-    pictures: Mapping[str, Sequence[GalleryPicture]], rarest: str | None, max_side_px: int
-) -> tuple[list[Section], str]:
-    """Return the galleries with embedded pictures, and the note on their size."""
-    uris, note = embed_pictures([picture for group in pictures.values() for picture in group], max_side_px)
-    remaining = iter(uris)
-    sections = []
-    for key, group in pictures.items():
-        title, text = _SECTION_TEXTS[key]
-        cards = [_card(picture, next(remaining)) for picture in group]
-        sections.append(Section(key, title, text.format(rarest=rarest), cards))
-    return sections, note
+def _tiles(metrics: Mapping) -> list[Tile]:
+    mean, deviation = metrics.get("fold_mean", {}), metrics.get("fold_sd", {})
+    several = len(metrics.get("fold", {})) > 1
+    tiles = []
+    for key, label in _TILES.items():
+        ends, value = interval(metrics, key), metrics["val"].get(key)
+        folds = f"folds {number(mean.get(key))} ± {number(deviation.get(key))}" if several else ""
+        tiles.append(Tile(label, number(value), "" if ends == UNDEFINED else ends, folds))
+    return tiles
 
 
-def _card(picture: GalleryPicture, uris: tuple[str, str]) -> Card:
-    counts = picture.counts
-    num_errors = counts["misses"] + counts["false_alarms"]
-    return Card(picture.file_name, picture.fold, *uris, picture.captions, num_errors)
+def _findings(metrics: Mapping, analysis: Analysis, figures: Mapping[str, Plot]) -> list[Finding]:
+    """Return the parts of the analysis that are on file."""
+    blocks = {name: figures[name].block(name) for name in FINDING_FIGURES if name in figures}
+    found = []
+    if "errors" in analysis.tables:
+        text = "Gains do not add up: an error hides others. After TIDE (Bolya et al. 2020), at IoU 0.5."
+        table = error_table(analysis.table("errors"))
+        found.append(Finding("What each kind of error costs", text, blocks.get("errors"), table))
+    if "subgroups" in analysis.tables:
+        text = (
+            "Found: hit by a detection of the right class at the display threshold. Demographics are not in the data."
+        )
+        table = subgroup_table(analysis.table("subgroups"))
+        found.append(Finding("Which faces are found", text, blocks.get("subgroups"), table))
+    if analysis.thresholds:
+        text = "Chosen on the detections that they are judged by: on other images expect a little less."
+        found.append(Finding("Score thresholds", text, table=threshold_table(analysis.thresholds)))
+    if metrics.get("calibration"):
+        text = "0 is best. Compare D-ECE of one kind only: more bins alone make it larger."
+        found.append(Finding("Calibration", text, table=calibration_table(metrics["calibration"])))
+    if "anchor_fit" in analysis.tables:
+        text = "Covered: some anchor overlaps the face as far as training asks for. Below, the lines to copy."
+        found.append(Finding("Anchors", text, None, anchor_table(analysis.table("anchor_fit")), analysis.anchors_yaml))
+    return found
+
+
+def _gallery(results: Results, cards: Sequence[GalleryCard]) -> Gallery:
+    """Return the gallery with the choices that its filters offer and a text on how much of the whole it shows."""
+    rarest = rarest_class(results.judged.faces)
+    used = {group for card in cards for group in card.groups}
+    groups = {key: (name, text.format(rarest=rarest)) for key, (name, text) in _GROUPS.items() if key in used}
+    analysis, forms = results.analysis, [card.form for card in cards]
+    text = f"Chosen: {_count(forms.count(IMAGE), 'image')} of {results.metrics['val']['num_images']}"
+    num_errors = len(analysis.table("confident_errors")), len(analysis.table("label_errors"))
+    if any(num_errors):
+        text += (
+            f", {_count(forms.count(ERROR), 'single error')} of the {num_errors[0]} most confident and "
+            f"{_count(num_errors[1], 'likely label error')} on file; {LABEL_ERRORS_FILE} lists the latter to be fixed"
+        )
+    known_kinds = {box.kind for card in cards for box in card.boxes}
+    kinds = [kind for kind in (*ERROR_KINDS, HIT) if kind in known_kinds]
+    names = third_names(results.metrics)
+    return Gallery(cards, groups, kinds, [names[key] for key in TERTILES if key in names], f"{text}.")
+
+
+def _count(num: int, noun: str) -> str:
+    """Return a count with its noun.
+
+    >>> _count(1, "fold"), _count(2, "fold")
+    ('1 fold', '2 folds')
+    """
+    return f"{num} {noun}{'s' * (num != 1)}"

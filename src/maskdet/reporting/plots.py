@@ -11,7 +11,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from maskdet.evaluation.confusion import BACKGROUND, confusion_counts
-from maskdet.reporting.figure_files import INK, in_report_style, styled_figure
+from maskdet.reporting.figure_files import INK, in_report_style, legend_below, styled_figure
 from maskdet.reporting.palette import FOLD_COLORS, class_style, text_rgb
 from maskdet.schema import CLASS_NAMES
 
@@ -68,7 +68,7 @@ def plot_pr_curves(curves: pd.DataFrame) -> Figure | None:
         axes.plot(curve["recall"], curve["precision"], color=style.color, linestyle=style.line_style, label=label)
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1.02)
-    _legend_below(figure, columns=2)
+    legend_below(figure, columns=2)
     return figure
 
 
@@ -128,7 +128,7 @@ def plot_folds(metrics: Mapping) -> Figure | None:
     axes.set_xticks(positions, [class_style(name).short_name for name in CLASS_NAMES])
     axes.set_xlim(-0.5, len(CLASS_NAMES) - 0.5)
     axes.set_ylim(0, 1.02)
-    _legend_below(figure, columns=4)
+    legend_below(figure, columns=4)
     return figure
 
 
@@ -155,7 +155,7 @@ def plot_scores(matches: pd.DataFrame, score_threshold: float) -> Figure | None:
     axes.set_yscale("symlog", linthresh=1)
     axes.set_ylim(bottom=0)
     axes.set_xlim(0, 1)
-    _legend_below(figure, columns=3)
+    legend_below(figure, columns=3)
     return figure
 
 
@@ -170,10 +170,6 @@ def _by_class(metrics: Mapping) -> np.ndarray:
     """Return AP50 in the order of the classes, (K,) float, NaN where undefined."""
     values = metrics.get("ap_50", {})
     return np.array([np.nan if values.get(name) is None else values[name] for name in CLASS_NAMES], dtype=float)
-
-
-def _legend_below(figure: Figure, columns: int) -> None:
-    figure.legend(loc="outside lower center", ncols=columns, columnspacing=1.1, handletextpad=0.4, handlelength=1.6)
 
 
 def _hex(share: float) -> str:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from maskdet.evaluation.sizes import TERTILES
 from maskdet.reporting.palette import class_style
 from maskdet.reporting.picture import JudgedTables
 from maskdet.schema import CLASS_NAMES
@@ -41,22 +42,27 @@ class TextTable:
 
 
 def headline_table(metrics: Mapping) -> TextTable:
-    """Return pooled value, mean ± standard deviation over folds, and each fold's value of the headline metrics.
+    """Return pooled value, its interval, mean ± standard deviation over several folds, and each fold's value.
 
     Args:
         metrics: `metrics.json`; None and missing keys become a dash.
     """
-    folds = metrics.get("fold", {})
-    header = ["metric", "pooled", f"mean ± SD of {len(folds)} fold{'s' * (len(folds) != 1)}"]
+    folds, pooled = metrics.get("fold", {}), metrics["val"]
+    headlines = {key: texts for key, texts in {**_HEADLINES, **_thirds(metrics)}.items() if key in pooled}
+    several = len(folds) > 1  # the mean of one fold says nothing new
+    header = ["metric", "pooled", "95 % interval", *([f"mean ± SD of {len(folds)} folds"] * several)]
     rows = [
-        [label, number(metrics["val"].get(key)), _spread(metrics, key), *(number(folds[k].get(key)) for k in folds)]
-        for key, (label, _) in _HEADLINES.items()
+        [label, number(pooled[key]), interval(metrics, key)]
+        + ([_spread(metrics, key)] if several else [])
+        + [number(fold.get(key)) for fold in folds.values()]
+        for key, (label, _) in headlines.items()
     ]
     counts = [
-        [label, str(metrics["val"].get(key, UNDEFINED)), "", *(str(folds[k].get(key, UNDEFINED)) for k in folds)]
+        [label, str(pooled.get(key, UNDEFINED)), "", *[""] * several]
+        + [str(fold.get(key, UNDEFINED)) for fold in folds.values()]
         for key, label in (("num_images", "images"), ("num_faces", "faces"))
     ]
-    notes = [note for _, note in _HEADLINES.values()] + [""] * len(counts)
+    notes = [note for _, note in headlines.values()] + [""] * len(counts)
     return TextTable([*header, *(f"fold {k}" for k in folds)], rows + counts, notes)
 
 
@@ -67,7 +73,9 @@ def class_table(metrics: Mapping, judged: JudgedTables) -> TextTable:
         metrics: `metrics.json`.
         judged: Verdicts on the same images.
     """
-    header = ["class", "faces", "AP", "AP50", "AP50, mean ± SD of folds"]
+    header = ["class", "faces", "AP", "AP50", "AP50, 95 % interval"]
+    several = len(metrics.get("fold", {})) > 1
+    header += ["AP50, mean ± SD of folds"] * several
     header += ["hits", "misses", "false alarms", "precision", "recall"]
     rows, notes = [], []
     for name in CLASS_NAMES:
@@ -75,7 +83,8 @@ def class_table(metrics: Mapping, judged: JudgedTables) -> TextTable:
         aps = [number(metrics["val"].get(key, {}).get(name)) for key in ("ap", "ap_50")]
         ratios = [_ratio(hits, hits + alarms), _ratio(hits, hits + misses)]
         counts = [str(hits), str(misses), str(alarms)]
-        rows.append([name, str(hits + misses), *aps, _spread(metrics, "ap_50", name), *counts, *ratios])
+        spreads = [interval(metrics, "ap_50", name), *([_spread(metrics, "ap_50", name)] if several else [])]
+        rows.append([name, str(hits + misses), *aps, *spreads, *counts, *ratios])
         notes.append(_class_note(name, hits + misses))
     return TextTable(header, rows, notes)
 
@@ -103,6 +112,48 @@ def number(value: float | None) -> str:
     ('0.123', '–', '–')
     """
     return UNDEFINED if value is None or math.isnan(value) else f"{value:.3f}"
+
+
+def interval(metrics: Mapping, key: str, name: str | None = None) -> str:
+    """Return both ends of a pooled metric's 95 % interval; a dash where they are not on file or undefined.
+
+    Args:
+        metrics: `metrics.json`.
+        key: E.g. `map`.
+        name: A class, for a metric that has one value a class.
+
+    >>> interval({"val_low": {"map": 0.59}, "val_high": {"map": 0.7}}, "map")
+    '0.590 to 0.700'
+    """
+    low, high = ((metrics.get(part) or {}).get(key) for part in ("val_low", "val_high"))
+    if name is not None:
+        low, high = ((part or {}).get(name) for part in (low, high))
+    texts = number(low), number(high)
+    return UNDEFINED if UNDEFINED in texts else f"{texts[0]} to {texts[1]}"
+
+
+def third_names(metrics: Mapping) -> dict[str, str]:
+    """Return what each third of the faces by size holds, smallest first; {} where the bounds are not on file.
+
+    >>> third_names({"val": {"size_bound_px": {"1": 18.0, "2": 29.5}}})["tertile_2"]
+    '18 to 29.5 px'
+    """
+    bounds = metrics["val"].get("size_bound_px") or {}
+    first, second = bounds.get("1"), bounds.get("2")
+    if first is None or second is None:
+        return {}
+    texts = (f"up to {first:.3g} px", f"{first:.3g} to {second:.3g} px", f"over {second:.3g} px")
+    return dict(zip(TERTILES, texts, strict=True))
+
+
+def _thirds(metrics: Mapping) -> dict[str, tuple[str, str]]:
+    ordinals = ("smallest", "middle", "largest")
+    names = third_names(metrics)
+    return {
+        f"map_{key}": (f"mAP, {ordinal} third", f"of the set's faces: {names[key]} (root of the area)")
+        for key, ordinal in zip(TERTILES, ordinals, strict=True)
+        if key in names
+    }
 
 
 def _spread(metrics: Mapping, key: str, name: str | None = None) -> str:

@@ -1,6 +1,7 @@
-"""Stage `report`: galleries, the HTML page and the W&B run of the pooled evaluation, from tables and images."""
+"""Stage `report`: galleries, the HTML page, the model card and the W&B run of the pooled evaluation."""
 
 import json
+from itertools import zip_longest
 from pathlib import Path
 
 import pandas as pd
@@ -8,11 +9,16 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from maskdet.evaluation.matching import match_detections
-from maskdet.evaluation.pooling import EvaluationTables, pool_folds
+from maskdet.evaluation.pooling import EvaluationTables
+from maskdet.reporting.analysis_files import read_analysis
+from maskdet.reporting.cards import CardSource, GalleryCard, image_cards
+from maskdet.reporting.error_cards import error_cards
 from maskdet.reporting.figure_files import figure_pixels
 from maskdet.reporting.gallery import open_pictures, select_images, write_gallery
 from maskdet.reporting.html import write_page
-from maskdet.reporting.page_content import Background, Results, build_figures, build_page, read_data_reports
+from maskdet.reporting.model_card import write_model_card
+from maskdet.reporting.page_content import Background, build_page, read_data_reports
+from maskdet.reporting.page_figures import Results, build_figures
 from maskdet.reporting.picture import GalleryPicture, judge_tables
 from maskdet.reporting.wandb_content import (
     log_files,
@@ -23,20 +29,20 @@ from maskdet.reporting.wandb_content import (
     log_summary,
 )
 from maskdet.reporting.wandb_runs import open_run
-from maskdet.schema import ANNOTATIONS, FOLDS, IMAGES, PREDICTIONS, read_table
 from maskdet.stages.entry import Workspace, stage_main
+from maskdet.stages.held_out_tables import read_held_out
 
 Galleries = dict[str, list[GalleryPicture]]
 
 
 def run(cfg: DictConfig, workspace: Workspace) -> Path:
-    """Write `reports/gallery/` and `reports/report.html`, and log the same to W&B where the logger says so.
+    """Write `reports/report.html`, `reports/model_card.md`, `reports/gallery/`; log the same to W&B where asked.
 
     Args:
         cfg: The whole config; reads `split.train_folds`, `evaluate`, `report`, `logger`, and prints the rest.
-        workspace: Holds `build/raw/images/`, the tables, `reports/metrics.json`, `reports/plots/`; the histories
-            `reports/history/<fold>.csv`, the data reports `reports/data/*.json` and the device in
-            `build/train/<fold>/model.json` may be missing.
+        workspace: Holds `build/raw/images/`, the tables, `reports/metrics.json`, `reports/plots/`. May be missing, and
+            is left out then: the histories `reports/history/<fold>.csv`, the data reports `reports/data/*.json`,
+            `build/train/<fold>/model.json`, and what `analysis_files.read_analysis` reads.
 
     Returns:
         The path of the page.
@@ -45,32 +51,25 @@ def run(cfg: DictConfig, workspace: Workspace) -> Path:
         FileNotFoundError: If a table, an image or a file of the evaluation is missing.
         ValueError: If a table breaks its schema or an image cannot be read.
     """
-    tables = _read_tables(cfg, workspace)
-    results = _read_results(cfg, workspace, tables)
+    held_out = read_held_out(cfg, workspace)
+    tables, results = held_out.pool(), _read_results(cfg, workspace, held_out.pool())
     background = _read_background(cfg, workspace)
-    fold_of_file = read_table(workspace.input("build/folds.parquet"), FOLDS).set_index("file_name")["fold"].to_dict()
+    fold_of_file = held_out.folds.set_index("file_name")["fold"].to_dict()
     names = select_images(tables.images["file_name"], results.judged, cfg.report.num_images, cfg.report.seed)
     image_dir = workspace.input("build/raw/images")
     pictures = {key: open_pictures(files, image_dir, results.judged, fold_of_file) for key, files in names.items()}
     write_gallery(pictures, workspace.output("reports/gallery"), cfg.report.max_side_px)
     figures = build_figures(results)
+    cards = _build_cards(
+        cfg, names, CardSource(tables, results.judged, fold_of_file, image_dir, results.iou_threshold), results
+    )
     path = workspace.output("reports/report.html")
-    size = write_page(build_page(results, background, figures, pictures, cfg.report.max_side_px), path)
-    pixels = {f"plots/{name}": figure_pixels(figure) for name, (_, _, figure) in figures.items()}
+    size = write_page(build_page(results, background, figures, cards), path)
+    write_model_card(results, background, workspace.output("reports/model_card.md"))
+    pixels = {f"plots/{name}": figure_pixels(plot.figure) for name, plot in figures.items()}
     _log_to_wandb(cfg, workspace, results, pictures, pixels)
     Console().print(f"report: {path} ({size / 1e6:.1f} MB)", highlight=False, soft_wrap=True)
     return path
-
-
-def _read_tables(cfg: DictConfig, workspace: Workspace) -> EvaluationTables:
-    train_folds = [int(fold) for fold in cfg.split.train_folds]
-    return pool_folds(
-        read_table(workspace.input("build/table/images.parquet"), IMAGES),
-        read_table(workspace.input("build/table/annotations.parquet"), ANNOTATIONS),
-        read_table(workspace.input("build/folds.parquet"), FOLDS),
-        {k: read_table(workspace.input(f"build/predictions/{k}.parquet"), PREDICTIONS) for k in train_folds},
-        train_folds,
-    )
 
 
 def _read_results(cfg: DictConfig, workspace: Workspace, tables: EvaluationTables) -> Results:
@@ -85,21 +84,33 @@ def _read_results(cfg: DictConfig, workspace: Workspace, tables: EvaluationTable
         histories={fold: pd.read_csv(path) for fold, path in histories.items() if path.is_file()},
         score_threshold=cfg.evaluate.score_threshold,
         iou_threshold=iou_threshold,
+        analysis=read_analysis(workspace.input("reports")),
     )
 
 
 def _read_background(cfg: DictConfig, workspace: Workspace) -> Background:
     """Collect what was run; the node `hydra` is no setting of the project."""
     config = _plain(cfg)
-    models = [workspace.input(f"build/train/{fold}/model.json") for fold in cfg.split.train_folds]
-    known = {json.loads(path.read_text(encoding="utf-8")).get("device") for path in models if path.is_file()}
+    models = {str(fold): workspace.input(f"build/train/{fold}/model.json") for fold in cfg.split.train_folds}
     return Background(
         config=config,
         config_yaml=OmegaConf.to_yaml(OmegaConf.create(config)),
         root=workspace.root,
-        devices=sorted(device for device in known if device),
+        trainings={
+            fold: json.loads(path.read_text(encoding="utf-8")) for fold, path in models.items() if path.is_file()
+        },
         data_reports=read_data_reports(workspace.input("reports/data")),
     )
+
+
+def _build_cards(
+    cfg: DictConfig, names: dict[str, list[str]], source: CardSource, results: Results
+) -> list[GalleryCard]:
+    """Return images and errors in turn, so that a page that must leave cards out loses some of both."""
+    confident = results.analysis.table("confident_errors").head(cfg.report.num_errors)
+    label_errors = results.analysis.table("label_errors").head(cfg.report.num_errors)
+    pairs = zip_longest(image_cards(names, source), error_cards(confident, label_errors, source))
+    return [card for pair in pairs for card in pair if card is not None]
 
 
 def _plain(cfg: DictConfig) -> dict:

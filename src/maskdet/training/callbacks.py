@@ -1,5 +1,6 @@
 """Callbacks: averaged weights, the history table, a line an epoch for logs."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -82,13 +83,24 @@ class History(pl.Callback):
     def __init__(self, path: Path, echo: Callable[[str], None] | None = None) -> None:
         self.path, self.echo = path, echo
         self.rows: list[dict[str, float]] = []
+        self._epoch_began = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """What the epochs took in all, those before an interruption included."""
+        return sum(row["seconds"] for row in self.rows)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the epoch's clock."""
+        self._epoch_began = time.monotonic()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Add the epoch's row."""
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if "/" in name}
         if not _validated(trainer):  # Lightning still holds the values of an earlier epoch
             metrics = {name: value for name, value in metrics.items() if not name.startswith("val/")}
-        self.rows.append({"epoch": trainer.current_epoch, "step": trainer.global_step, **metrics})
+        seconds = time.monotonic() - self._epoch_began
+        self.rows.append({"epoch": trainer.current_epoch, "step": trainer.global_step, "seconds": seconds, **metrics})
         self.write()
         if self.echo:
             shown = ("train/loss", "val/map", "val/map_50")
@@ -99,7 +111,9 @@ class History(pl.Callback):
 
     def write(self) -> None:
         """Write the table."""
-        columns = {"epoch": None, "step": None} | {name: None for row in self.rows for name in sorted(row)}
+        columns = {"epoch": None, "step": None, "seconds": None} | {
+            name: None for row in self.rows for name in sorted(row)
+        }
         table = pd.DataFrame(self.rows, columns=list(columns))
         with atomic_file(self.path) as temporary:
             table.to_csv(temporary, index=False, float_format="%.6g")

@@ -16,6 +16,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from maskdet.data.datamodule import FoldDataModule, Tables
 from maskdet.models.weights import save_weights
+from maskdet.reporting.machine import machine_text
 from maskdet.schema import CLASS_NAMES
 from maskdet.training.callbacks import EmaWeights, EpochSeed, History
 from maskdet.training.module import VALIDATION_METRICS, DetectionModule
@@ -85,7 +86,8 @@ def fit_fold(cfg: DictConfig, tables: Tables, paths: FitPaths) -> dict[str, floa
             raise KeyboardInterrupt
         module.detector.load_state_dict(_chosen_state(cfg, ema, paths.resume_dir))
         _publish(history, paths)
-        save_weights(module.detector.state_dict(), model_settings(cfg, module), paths.weights_dir)
+        settings = model_settings(cfg, module) | {"hardware": machine_text(), "seconds": round(history.seconds, 1)}
+        save_weights(module.detector.state_dict(), settings, paths.weights_dir)
         log_fold_result(run, cfg, module.detector, data, paths.weights_dir)
     forget(paths.resume_dir)
     return {name: value for row in history.rows for name, value in row.items()}
