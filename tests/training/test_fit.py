@@ -124,7 +124,7 @@ def test_the_wandb_run_holds_config_metrics_and_pictures(trained):
     assert (run.name, run.job_type, run.exit_code) == ("fold0", "train", 0)
     assert run.group == group_name(None, config)
     assert {key: run.config[key] for key in config} == config
-    assert run.history_keys >= HISTORY_COLUMNS - {"step"}
+    assert run.history_keys >= HISTORY_COLUMNS - {"step", "seconds"}
     assert run.summary["val/map"] == pytest.approx(trained.returned, abs=1e-6)
     logged = {key.rsplit("/", 1)[0] for key in run.history_keys}  # a picture's key has a part for each of its fields
     assert logged >= {"train/augmented", "gallery/worst", "gallery/random", "gallery/rare", "predictions"}
