@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from dataclasses import replace
 
 import pandas as pd
@@ -263,6 +264,14 @@ def test_several_views_are_fused_into_one_table(trained, tmp_path):
     assert set(fused["file_name"]) <= set(HELD_OUT)
     assert (fused["fold"] == 0).all()
     assert not fused.equals(single)
+
+
+def test_a_run_folder_with_weights_of_its_own_is_predicted_with_these(trained, tmp_path):
+    shutil.copytree(weights_dir(trained.root), weights_dir(tmp_path))
+    text = (weights_dir(tmp_path) / "model.json").read_text()
+    (weights_dir(tmp_path) / "model.json").write_text(text.replace('"num_classes": 3', '"num_classes": 2'))
+    with pytest.raises(ValueError, match=f"{tmp_path}.*expected weights"):
+        predict.run(trained.cfg, Workspace(trained.root, tmp_path))
 
 
 def test_a_mirrored_view_comes_back_as_of_the_original(trained):

@@ -27,7 +27,9 @@ def run(cfg: DictConfig, workspace: Workspace) -> None:
     tables, options = read_tables(workspace, cfg.data.name), cfg.predict
     names = tables.held_out(cfg.fold)
     images = LabelledImages.from_tables(tables.image_dir, names, tables.annotations)
-    weights_dir = workspace.input(f"build/train/{cfg.fold}")
+    place = f"build/train/{cfg.fold}"
+    own = workspace.output(place)  # of a Hydra run folder that trained: `hydra.run.dir=` names it
+    weights_dir = own if own.is_dir() else workspace.input(place)
     detector = load_detector(weights_dir, OmegaConf.to_container(options.detect)).to(best_device())
     begin = time.perf_counter()
     found = [
