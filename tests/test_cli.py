@@ -145,7 +145,12 @@ def test_control_c_leaves_whole_files_and_exits_with_130(folder, model, tmp_path
     out = tmp_path / "out"
     command = [sys.executable, "-m", "maskdet.cli", "predict", folder, "--model", model, "--output", out]
     with subprocess.Popen(
-        command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     ) as process:
         deadline = time.monotonic() + 60
         while len(list(out.glob("pictures/*.png"))) < 3 and time.monotonic() < deadline:

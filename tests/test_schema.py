@@ -15,6 +15,7 @@ from maskdet.schema import (
     validate,
     write_table,
 )
+from table_rows import face_rows
 
 ROWS = {
     IMAGES.name: {"file_name": "a.png", "source": "x", "width": 4, "height": 3, "num_faces": 1, "sha256": "0" * 64},
@@ -82,6 +83,14 @@ def test_broken_rows_are_named_and_not_written(tmp_path, schema, changes, messag
         with pytest.raises(ValueError, match=message):
             write_table(_table(schema, **changes), tmp_path / "a.parquet", schema)
         assert not list(tmp_path.iterdir())
+
+
+def test_a_broken_box_is_told_once_with_its_file_and_coordinates():
+    rows = face_rows([("a.png", CLASS_NAMES[0], 1, 2, 3, 4), ("b.png", CLASS_NAMES[1], 5, 6, 9, 8)])
+    with pytest.raises(ValueError, match="got row 1: ") as caught:
+        validate(rows.assign(x_max=[3.0, 4.0]), ANNOTATIONS, "test")
+    assert "got file_name b.png, x_min 5.0, y_min 6.0, x_max 4.0, y_max 8.0" in str(caught.value)
+    assert str(caught.value).count("expected x_min") == 1
 
 
 def test_a_file_name_twice_and_a_missing_column():

@@ -102,9 +102,21 @@ def validate(table: pd.DataFrame, schema: pa.DataFrameSchema, origin: str) -> pd
     try:
         return schema.validate(table.reset_index(drop=True), lazy=True)
     except (SchemaError, SchemaErrors) as error:
-        failures = error.failure_cases.head(5)
-        found = "; ".join(f"{row.column}: {row.check}, got {row.failure_case!r}" for row in failures.itertuples())
+        found = "; ".join(_failures(error.failure_cases, table.reset_index(drop=True))[:5])
         raise ValueError(f"{origin}: expected a table of '{schema.name}', got {found}") from error
+
+
+def _failures(cases: pd.DataFrame, table: pd.DataFrame) -> list[str]:
+    """Say what is wrong: of a check of whole rows each row once, with its file and its box."""
+    told = {}
+    for case in cases.itertuples():
+        if case.schema_context == "DataFrameSchema" and pd.notna(case.index):
+            row = table.loc[int(case.index)]
+            values = ", ".join(f"{name} {row[name]}" for name in ("file_name", *BOX_COLUMNS) if name in table)
+            told[case.index, case.check] = f"row {int(case.index)}: {case.check}, got {values}"
+        else:
+            told[case.Index, case.check] = f"{case.column}: {case.check}, got {case.failure_case!r}"
+    return list(told.values())
 
 
 def read_table(path: Path, schema: pa.DataFrameSchema) -> pd.DataFrame:

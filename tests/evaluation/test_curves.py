@@ -72,7 +72,7 @@ def test_operating_point_by_hand(table):
     expected = {
         "with_mask": (2, 0, 2, 1, 1 / 2, 2 / 3),
         "without_mask": (0, 0, 1, nan, 0, 0),
-        "mask_weared_incorrect": (0, 1, 0, 0, nan, 0),
+        "mask_weared_incorrect": (0, 1, 0, 0, nan, nan),
         "all": (2, 1, 3, 2 / 3, 2 / 5, 1 / 2),
     }
     expected_table = pd.DataFrame.from_dict(expected, orient="index", columns=counted.columns)

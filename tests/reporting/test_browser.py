@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from maskdet.stages.entry import Workspace
 
@@ -95,7 +95,7 @@ def test_filters_by_class_kind_size_and_score(browser: Browser, workspace: Works
     page.get_by_label("Error kind", exact=True).select_option("missed")
     assert all(any(1 in box[0] and box[1] == "missed" for box in boxes) for boxes in boxes_of(page))
     page.get_by_role("button", name="Reset").click()
-    page.wait_for_function(f"document.querySelectorAll('.cards > li:not([hidden])').length === {everything}")
+    expect(page.locator(".cards > li:not([hidden])")).to_have_count(everything)
     page.get_by_label("Lowest score", exact=True).fill("0.93")
     confident = boxes_of(page)
     assert len(confident) > 0

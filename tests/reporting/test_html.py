@@ -19,7 +19,8 @@ from maskdet.reporting.html import Gallery, Page, render_page
 from maskdet.reporting.machine import cpu_name
 from maskdet.reporting.picture import GalleryPicture, judge_tables
 from maskdet.reporting.summary_tables import UNDEFINED, TextTable, headline_table, interval
-from maskdet.stages import report
+from maskdet.schema import ANNOTATIONS, CLASS_NAMES, read_table, write_table
+from maskdet.stages import evaluate, report
 from maskdet.stages.entry import Workspace
 from table_rows import detection_rows, face_rows
 
@@ -228,6 +229,36 @@ def test_files_that_are_not_there_leave_their_parts_out_with_a_sentence(
     assert "Left out: recall by subgroup. <code>reports/analysis/subgroups.csv</code>" in text
     assert text.count("Left out: ") == len(TABLE_SOURCES) + 2
     assert "Left out: reports/analysis/subgroups.csv" in (root / "reports/model_card.md").read_text()
+
+
+def test_without_photos_there_are_page_and_card_and_no_gallery(
+    config: DictConfig, workspace: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    root = tmp_path / "bare"
+    shutil.copytree(workspace.root / "reports", root / "reports", ignore=shutil.ignore_patterns("gallery", "*.html"))
+    for name in ("table", "predictions", "folds.parquet"):
+        (root / "build").mkdir(exist_ok=True)
+        (root / "build" / name).symlink_to(workspace.root / "build" / name)
+    text = report.run(OmegaConf.merge(config, {"logger": {"mode": "disabled"}}), Workspace(root, root)).read_text()
+    assert "data:image/jpeg" not in text
+    assert "12 of 12 photos absent" in capsys.readouterr().out
+    assert (root / "reports/model_card.md").read_text() == (workspace.root / "reports/model_card.md").read_text()
+    assert (root / "reports/gallery").is_dir()
+    assert not list((root / "reports/gallery").rglob("*.jpg"))
+
+
+def test_a_class_without_faces_is_said_at_the_top(config: DictConfig, workspace: Workspace, tmp_path: Path) -> None:
+    root = tmp_path / "poor"
+    shutil.copytree(workspace.root / "build", root / "build", ignore=shutil.ignore_patterns("tracking", "raw"))
+    path = root / "build/table/annotations.parquet"
+    faces = read_table(path, ANNOTATIONS)
+    write_table(faces[faces["class_name"] != CLASS_NAMES[2]], path, ANNOTATIONS)
+    place = Workspace(root, root)
+    metrics = evaluate.run(config, place)
+    assert np.isnan(metrics["val"]["ap"][CLASS_NAMES[2]])
+    text = report.run(OmegaConf.merge(config, {"logger": {"mode": "disabled"}}), place).read_text()
+    assert f"No faces of the class {CLASS_NAMES[2]}" in text
+    assert f"No faces of the class {CLASS_NAMES[2]}" in (root / "reports/model_card.md").read_text()
 
 
 def test_a_table_that_lacks_a_column_is_named(tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ def operating_point(
     Returns:
         A row a class, then the row `"all"`, in which every detection counts once (micro average). Columns
         `class_name, tp, fp, fn` (counts), `precision` (NaN without detections), `recall` (NaN without true boxes),
-        `f1` (NaN without either).
+        `f1` (NaN without true boxes).
     """
     kept = above_threshold(matches, score_threshold)
     rows = [_counts(c, kept[kept["class_name"] == c], int((annotations["class_name"] == c).sum())) for c in class_names]
@@ -123,7 +123,8 @@ def operating_point(
 def _counts(class_name: str, kept: pd.DataFrame, num_faces: int) -> list:
     tp = int(kept["is_tp"].sum())
     fp, fn = len(kept) - tp, num_faces - tp
-    return [class_name, tp, fp, fn, _ratio(tp, tp + fp), _ratio(tp, num_faces), _ratio(2 * tp, 2 * tp + fp + fn)]
+    f1 = _ratio(2 * tp, 2 * tp + fp + fn) if num_faces else float("nan")
+    return [class_name, tp, fp, fn, _ratio(tp, tp + fp), _ratio(tp, num_faces), f1]
 
 
 def _ratio(part: int, whole: int) -> float:

@@ -28,7 +28,8 @@ def paired_bootstrap(
     Every replicate counts the same groups for both runs, so that what makes images hard for both falls out: two runs
     whose own intervals overlap widely may still differ beyond doubt. What it says holds for these trained models on
     other images, not for another training of the same settings. Of many metrics at 0.05 one in twenty is below it by
-    chance: decide beforehand which one counts.
+    chance, of those that rest on few faces up to one in ten (simulated with 60 groups: .05 to .06 for mAP and F1, .08
+    to .09 for sizes and a rare class): decide beforehand which one counts.
 
     Args:
         tables_a: The baseline.

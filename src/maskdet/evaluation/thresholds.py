@@ -150,7 +150,7 @@ def _points(
     ratios = {
         "precision": _ratio(tp, num_kept),
         "recall": _ratio(tp, tp + fn),
-        "f1": _ratio(2 * tp, 2 * tp + fp + fn),
+        "f1": _ratio(2 * tp, 2 * tp + fp + fn) if num_faces else np.full(len(tp), np.nan),
     }
     return pd.DataFrame(columns | ratios)
 

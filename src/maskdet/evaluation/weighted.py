@@ -92,7 +92,7 @@ class WeightedMetrics:
         metrics |= {f"ap/{name}": ap[k, 0].mean(axis=0) for k, name in enumerate(self._class_names)}
         metrics |= {f"ap_50/{name}": ap[k, 0, 0] for k, name in enumerate(self._class_names)}
         hits, shown, faces = self._outcomes @ weights  # (R,) each
-        ratios = {"precision": (hits, shown), "recall": (hits, faces), "f1": (2 * hits, shown + faces)}
+        ratios = {"precision": (hits, shown), "recall": (hits, faces), "f1": (2 * hits, (shown + faces) * (faces > 0))}
         return metrics | {key: _ratio(*parts) for key, parts in ratios.items()}
 
     def _average_precisions(self, class_index: int, num_faces: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -93,7 +93,7 @@ def differences_table(differences: pd.DataFrame) -> TextTable:
             number(row.a),
             number(row.b),
             interval_text(row.difference, row.low, row.high),
-            p_text(row.p_value),
+            p_text(row.p_value, row.num_replicates_defined),
         ]
         for row in differences.itertuples()
     ]
@@ -109,13 +109,14 @@ def interval_text(value: float, low: float, high: float) -> str:
     return number(None) if math.isnan(value) else f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
 
 
-def p_text(p_value: float) -> str:
-    """Return a p-value with three decimals.
+def p_text(p_value: float, num_replicates: int) -> str:
+    """Return a p-value with three decimals; the least that the replicates can tell is a bound, not a value.
 
-    >>> p_text(0.04), p_text(0.0002), p_text(float("nan"))
-    ('0.040', '<0.001', '–')
+    >>> p_text(0.04, 1000), p_text(2 / 1001, 1000), p_text(2 / 10_001, 10_000), p_text(float("nan"), 1000)
+    ('0.040', '≤0.002', '≤0.001', '–')
     """
-    return "<0.001" if p_value < 0.001 else number(p_value)
+    floor = 2 / (num_replicates + 1)
+    return f"≤{max(floor, 0.001):.3f}" if p_value <= floor * (1 + 1e-6) else number(p_value)
 
 
 def changed_images(file_names: Sequence[str], baseline: JudgedTables, run: JudgedTables) -> pd.DataFrame:

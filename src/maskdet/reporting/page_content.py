@@ -31,6 +31,7 @@ from maskdet.reporting.summary_tables import (
     record_rows,
     third_names,
 )
+from maskdet.schema import CLASS_NAMES
 
 FEW_FACES = 200
 """A class with fewer is warned of: its AP rests on few cases."""
@@ -121,6 +122,12 @@ def run_warnings(config: Mapping, metrics: Mapping, judged: JudgedTables) -> lis
     num_folds, num_run = select(config, "split.num_folds"), len(metrics.get("fold", {}))
     if isinstance(num_folds, int) and num_run < num_folds:
         warnings.append(f"A partial answer: {num_run} of {num_folds} folds were run.")
+    present = set(judged.faces["class_name"])
+    warnings += [
+        f"No faces of the class {name}: its figures are undefined, and mAP is a mean of the other classes."
+        for name in CLASS_NAMES
+        if name not in present
+    ]
     rarest = rarest_class(judged.faces)
     num_rarest = int((judged.faces["class_name"] == rarest).sum())
     if 0 < num_rarest < FEW_FACES:

@@ -19,7 +19,7 @@ _HEADLINES = {
     "map_small": ("mAP, small faces", "area below 32² pixels of the original image"),
     "map_medium": ("mAP, medium faces", "area from 32² to 96² pixels"),
     "map_large": ("mAP, large faces", "area above 96² pixels"),
-    "ar_100": ("AR", "best mean recall with at most 100 detections an image"),
+    "ar_100": ("AR", "best mean recall with at most 100 detections of a class in an image"),
     "precision": ("precision", "share of shown detections that are right"),
     "recall": ("recall", "share of true faces that are found, with the right class"),
     "f1": ("F1", "harmonic mean of the two"),

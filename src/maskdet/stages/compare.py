@@ -8,6 +8,7 @@ import pandas as pd
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from maskdet.evaluation.bootstrap import NUM_REPLICATES
 from maskdet.evaluation.curves import pr_curves
@@ -168,11 +169,11 @@ def _print(page: ComparisonPage, output: Path) -> None:
     console.print(page.subtitle)
     for section in page.sections:
         title = f"run {section.name} against baseline {page.baseline}"
-        table = Table(title=title, title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
+        table = Table(title=Text(title), title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
         for position, name in enumerate(section.differences.header):
             table.add_column(name, justify="right" if position else "left", no_wrap=True)
         for row in section.differences.rows:
-            table.add_row(*row)
+            table.add_row(*map(Text, row))
         console.print(table)
     console.print(f"precision, recall, F1: {page.thresholds}; –: undefined")
     for note in page.notes:

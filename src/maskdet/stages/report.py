@@ -48,21 +48,22 @@ def run(cfg: DictConfig, workspace: Workspace) -> Path:
         The path of the page.
 
     Raises:
-        FileNotFoundError: If a table, an image or a file of the evaluation is missing.
+        FileNotFoundError: If a table or a file of the evaluation is missing. Without the photos galleries are left out.
         ValueError: If a table breaks its schema or an image cannot be read.
     """
     held_out = read_held_out(cfg, workspace)
     tables, results = held_out.pool(), _read_results(cfg, workspace, held_out.pool())
     background = _read_background(cfg, workspace)
     fold_of_file = held_out.folds.set_index("file_name")["fold"].to_dict()
-    names = select_images(tables.images["file_name"], results.judged, cfg.report.num_images, cfg.report.seed)
     image_dir = workspace.input("build/raw/images")
+    names = {}
+    if _photos_are_at_hand(tables, image_dir):
+        names = select_images(tables.images["file_name"], results.judged, cfg.report.num_images, cfg.report.seed)
     pictures = {key: open_pictures(files, image_dir, results.judged, fold_of_file) for key, files in names.items()}
     write_gallery(pictures, workspace.output("reports/gallery"), cfg.report.max_side_px)
     figures = build_figures(results)
-    cards = _build_cards(
-        cfg, names, CardSource(tables, results.judged, fold_of_file, image_dir, results.iou_threshold), results
-    )
+    source = CardSource(tables, results.judged, fold_of_file, image_dir, results.iou_threshold)
+    cards = _build_cards(cfg, names, source, results) if names else []
     path = workspace.output("reports/report.html")
     size = write_page(build_page(results, background, figures, cards), path)
     write_model_card(results, background, workspace.output("reports/model_card.md"))
@@ -70,6 +71,16 @@ def run(cfg: DictConfig, workspace: Workspace) -> Path:
     _log_to_wandb(cfg, workspace, results, pictures, pixels)
     Console().print(f"report: {path} ({size / 1e6:.1f} MB)", highlight=False, soft_wrap=True)
     return path
+
+
+def _photos_are_at_hand(tables: EvaluationTables, image_dir: Path) -> bool:
+    """Return whether every judged photo is there; where one is not, say that the galleries are left out."""
+    absent = [name for name in tables.images["file_name"] if not (image_dir / name).is_file()]
+    if absent:
+        print(
+            f"note: {image_dir}: {len(absent)} of {len(tables.images)} photos absent; page and card without galleries"
+        )
+    return not absent
 
 
 def _read_results(cfg: DictConfig, workspace: Workspace, tables: EvaluationTables) -> Results:

@@ -12,7 +12,9 @@ import pandas as pd
 from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from scmrepo.exceptions import SCMError
+from yaml import YAMLError
 
 from maskdet.evaluation.fusion import fuse_predictions
 from maskdet.evaluation.pooling import EvaluationTables, pool_folds
@@ -124,19 +126,28 @@ def _read_folder(name: str, folder: Path, root: Path) -> Run:
 def _costs(name: str, folder: Path, folds: Sequence[int]) -> list[str]:
     """Say what detecting cost an image, where the stage `predict` has left it."""
     files = [folder / f"reports/predict/{fold}.json" for fold in folds]
-    costs = [json.loads(path.read_text()) for path in files if path.is_file()]
+    costs = []
+    for path in files:
+        with suppress(OSError, ValueError):  # a figure beside the result: where it cannot be read there is no note
+            costs.append(json.loads(path.read_text()))
+    if not all(isinstance(cost, dict) and set(cost) >= {"seconds_per_image", "views", "device"} for cost in costs):
+        return [f"{name}: reports/predict/ does not say what an image cost"]
     if not costs:
         return []
     milliseconds = 1000 * sum(cost["seconds_per_image"] for cost in costs) / len(costs)
-    how = sorted({f"{cost['views']} view(s), {cost['device']}, {cost['threads']} thread(s)" for cost in costs})
+    how = sorted({f"{cost['views']} view(s), {cost['device']}, {cost.get('threads', '?')} thread(s)" for cost in costs})
     return [f"{name}: {milliseconds:.0f} ms an image ({'; '.join(how)})"]
 
 
 def _settings(folder: Path) -> DictConfig:
     """Return the run's config: DVC's file, else Hydra's, else an empty one."""
     for relative in ("params.yaml", ".hydra/config.yaml"):
-        if (folder / relative).is_file():
-            return OmegaConf.load(folder / relative)
+        path = folder / relative
+        if path.is_file():
+            try:
+                return OmegaConf.create(OmegaConf.load(path))
+            except (YAMLError, OSError, OmegaConfBaseException, UnicodeDecodeError) as error:
+                raise ValueError(f"{path}: expected YAML settings, got {str(error).splitlines()[0]}") from error
     return OmegaConf.create()
 
 
@@ -144,7 +155,9 @@ def _train_folds(settings: DictConfig, folder: Path) -> list[int]:
     """Return the folds of `params.yaml`; a Hydra run folder, or one without settings, counts what it holds."""
     listed = OmegaConf.select(settings, "split.train_folds")
     if listed is not None and (folder / "params.yaml").is_file():
-        return [int(fold) for fold in listed]
+        if not OmegaConf.is_list(listed) or not all(isinstance(fold, int) for fold in listed):
+            raise ValueError(f"{folder / 'params.yaml'}: expected split.train_folds as a list of folds, got {listed!r}")
+        return list(listed)
     found = sorted(int(path.stem) for path in (folder / "build/predictions").glob("*.parquet") if path.stem.isdigit())
     if not found:
         raise FileNotFoundError(f"{folder}: expected build/predictions/<fold>.parquet, found none")
