@@ -1,9 +1,10 @@
-"""Sets of images drawn from a known population, to see whether intervals hold what they promise."""
+"""Made-up sets: drawn from a known population, to see what intervals hold, and boxes on a grid, for ties."""
 
 from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from hypothesis import strategies as st
 
 from maskdet.evaluation.pooling import EvaluationTables
 from maskdet.evaluation.sizes import size_tertiles
@@ -70,3 +71,24 @@ def _rows(file_names: np.ndarray, class_names: np.ndarray, boxes_xyxy: np.ndarra
     boxes_xyxy = np.hstack([boxes_xyxy[:, :2], np.maximum(boxes_xyxy[:, 2:], boxes_xyxy[:, :2] + 1)])
     columns = pd.DataFrame(boxes_xyxy.astype(np.float32), columns=BOX_COLUMNS)
     return columns.assign(file_name=file_names, class_name=class_names)
+
+
+GRID_ROW = st.tuples(
+    st.integers(0, 2),  # image
+    st.integers(0, 2),  # class
+    st.tuples(*[st.sampled_from([0, 2, 40, 90])] * 2, *[st.sampled_from([2, 4, 32, 96, 100])] * 2),  # x, y, w, h
+    st.sampled_from([0.1, 0.5, 0.9]),
+)
+"""A box on a coarse grid, for ties of scores and of IoUs and areas on the border of a size: see `grid_tables`."""
+
+
+def grid_tables(true_rows: list[tuple], found_rows: list[tuple]) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Return images, true boxes and detections from values of `GRID_ROW`."""
+    names = ["a.png", "b.png", "c.png"]
+
+    def build(rows: list[tuple]) -> pd.DataFrame:
+        records = [(names[i], CLASS_NAMES[k], x, y, x + w, y + h, s) for i, k, (x, y, w, h), s in rows]
+        columns = ["file_name", "class_name", *BOX_COLUMNS, "score"]
+        return pd.DataFrame(records, columns=columns).astype(dict.fromkeys([*BOX_COLUMNS, "score"], "float32"))
+
+    return pd.DataFrame({"file_name": names}), build(true_rows).drop(columns="score"), build(found_rows)

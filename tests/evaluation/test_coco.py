@@ -16,6 +16,7 @@ from maskdet.evaluation.coco import MAX_DETECTIONS, coco_metrics
 from maskdet.evaluation.pooling import pool_folds
 from maskdet.evaluation.sizes import size_tertiles
 from maskdet.schema import ANNOTATIONS, BOX_COLUMNS, CLASS_NAMES, PREDICTIONS
+from simulated_sets import GRID_ROW, grid_tables
 
 TOLERANCE = 1e-6
 SIZES = ("all", "small", "medium", "large", "tertile_1", "tertile_2", "tertile_3")
@@ -169,22 +170,7 @@ def test_unknown_class_is_named(random_tables):
         coco_metrics(*random_tables(0, classes=("with_mask",)), class_names=["face"])
 
 
-GRID_ROW = st.tuples(
-    st.integers(0, 2),  # image
-    st.integers(0, 2),  # class
-    st.tuples(*[st.sampled_from([0, 2, 40, 90])] * 2, *[st.sampled_from([2, 4, 32, 96, 100])] * 2),  # x, y, w, h
-    st.sampled_from([0.1, 0.5, 0.9]),
-)
-
-
 @settings(max_examples=60, deadline=None, derandomize=True, database=None)
 @given(st.lists(GRID_ROW, max_size=8), st.lists(GRID_ROW, max_size=20))
 def test_ties_and_areas_on_the_border_of_a_size(true_rows, found_rows):
-    names = ["a.png", "b.png", "c.png"]
-
-    def build(rows: list[tuple]) -> pd.DataFrame:
-        records = [(names[i], CLASS_NAMES[k], x, y, x + w, y + h, s) for i, k, (x, y, w, h), s in rows]
-        columns = ["file_name", "class_name", *BOX_COLUMNS, "score"]
-        return pd.DataFrame(records, columns=columns).astype(dict.fromkeys([*BOX_COLUMNS, "score"], "float32"))
-
-    assert_like_reference(pd.DataFrame({"file_name": names}), build(true_rows).drop(columns="score"), build(found_rows))
+    assert_like_reference(*grid_tables(true_rows, found_rows))

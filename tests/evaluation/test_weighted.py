@@ -11,8 +11,7 @@ from maskdet.evaluation.pooling import EvaluationTables
 from maskdet.evaluation.sizes import size_tertiles
 from maskdet.evaluation.summary import evaluate_tables
 from maskdet.evaluation.weighted import WeightedMetrics
-from maskdet.schema import BOX_COLUMNS, CLASS_NAMES
-from simulated_sets import draw_set
+from simulated_sets import GRID_ROW, draw_set, grid_tables
 
 SCORE_THRESHOLD = 0.3
 
@@ -104,25 +103,10 @@ def test_an_image_without_a_group_is_named(random_tables):
         WeightedMetrics(tables, {name: 0 for name in tables.images["file_name"] if name != "image_000.png"}, 0.3)
 
 
-GRID_ROW = st.tuples(
-    st.integers(0, 2),  # image
-    st.integers(0, 2),  # class
-    st.tuples(*[st.sampled_from([0, 2, 40, 90])] * 2, *[st.sampled_from([2, 4, 32, 96, 100])] * 2),  # x, y, w, h
-    st.sampled_from([0.1, 0.5, 0.9]),
-)
-
-
 @settings(max_examples=30, deadline=None, derandomize=True, database=None)
 @given(st.lists(GRID_ROW, max_size=8), st.lists(GRID_ROW, max_size=20))
 def test_ties_and_areas_on_the_border_of_a_size(true_rows, found_rows):
-    names = ["a.png", "b.png", "c.png"]
-
-    def build(rows: list[tuple]) -> pd.DataFrame:
-        records = [(names[i], CLASS_NAMES[k], x, y, x + w, y + h, s) for i, k, (x, y, w, h), s in rows]
-        columns = ["file_name", "class_name", *BOX_COLUMNS, "score"]
-        return pd.DataFrame(records, columns=columns).astype(dict.fromkeys([*BOX_COLUMNS, "score"], "float32"))
-
-    images, truth, found = pd.DataFrame({"file_name": names}), build(true_rows).drop(columns="score"), build(found_rows)
+    images, truth, found = grid_tables(true_rows, found_rows)
     tables = EvaluationTables(images, truth, found, (32.0, 96.0))  # bounds that are sizes: closed ranges overlap there
     metrics = WeightedMetrics(tables, own_groups(tables), SCORE_THRESHOLD)(np.ones((3, 1)))
     expected = coco_metrics(images, truth, found, size_bounds_px=(32.0, 96.0))

@@ -1,11 +1,11 @@
 """The page in a browser: everything loads, nothing scrolls sideways, pictures enlarge and filter."""
 
-import shutil
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from chromium import find_chromium
 from maskdet.stages.entry import Workspace
 
 pytestmark = pytest.mark.browser
@@ -23,11 +23,8 @@ SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Start the system's Chromium; playwright's own is not downloaded."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("no Chromium on this system")
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        started = playwright.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
         yield started
         started.close()
 

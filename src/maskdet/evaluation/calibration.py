@@ -14,6 +14,7 @@ from sklearn.isotonic import IsotonicRegression
 
 from maskdet.evaluation.calibrator import IDENTITY, Calibrator, IsotonicMap, LogisticMap, ScoreMap, logit
 from maskdet.evaluation.curves import ALL_CLASSES
+from maskdet.evaluation.rates import ratio
 from maskdet.schema import CLASS_NAMES
 
 KINDS = ("isotonic", "logistic")
@@ -50,7 +51,7 @@ def reliability_table(
     bins = _bin_numbers(scores, edges)  # (N,)
     counts = np.bincount(bins, minlength=len(edges) - 1)  # (B,)
     sums = [np.bincount(bins, weights=values, minlength=len(counts)) for values in (scores, hits)]
-    means = [np.divide(total, counts, out=np.full(len(counts), np.nan), where=counts > 0) for total in sums]
+    means = [ratio(total, counts) for total in sums]
     columns = {"low": edges[:-1], "high": edges[1:], "num_detections": counts}
     return pd.DataFrame(columns | {"mean_score": means[0], "hit_rate": means[1]})
 

@@ -7,6 +7,7 @@ import pandas as pd
 
 from maskdet.evaluation.coco import AP_MAX_DETECTIONS
 from maskdet.evaluation.matching import ScoreThreshold, above_threshold
+from maskdet.evaluation.rates import detection_rates
 from maskdet.schema import CLASS_NAMES
 
 RECALL_POINTS = np.linspace(0, 1, 101)  # (101,) COCO's
@@ -123,9 +124,5 @@ def operating_point(
 def _counts(class_name: str, kept: pd.DataFrame, num_faces: int) -> list:
     tp = int(kept["is_tp"].sum())
     fp, fn = len(kept) - tp, num_faces - tp
-    f1 = _ratio(2 * tp, 2 * tp + fp + fn) if num_faces else float("nan")
-    return [class_name, tp, fp, fn, _ratio(tp, tp + fp), _ratio(tp, num_faces), f1]
-
-
-def _ratio(part: int, whole: int) -> float:
-    return part / whole if whole else float("nan")
+    rates = detection_rates(tp, len(kept), num_faces)
+    return [class_name, tp, fp, fn, *(float(rate) for rate in rates.values())]

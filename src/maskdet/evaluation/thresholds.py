@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from maskdet.evaluation.curves import ALL_CLASSES
+from maskdet.evaluation.rates import detection_rates
 from maskdet.schema import CLASS_NAMES
 
 SCORE_POINTS = np.linspace(0, 1, 101)  # (101,) thresholds of a drawn curve
@@ -147,16 +148,7 @@ def _points(
     tp = hits[num_kept]  # (T,)
     fp, fn = num_kept - tp, num_faces - tp
     columns = {"class_name": class_name, "score_threshold": thresholds, "tp": tp, "fp": fp, "fn": fn}
-    ratios = {
-        "precision": _ratio(tp, num_kept),
-        "recall": _ratio(tp, tp + fn),
-        "f1": _ratio(2 * tp, 2 * tp + fp + fn) if num_faces else np.full(len(tp), np.nan),
-    }
-    return pd.DataFrame(columns | ratios)
-
-
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    return np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
+    return pd.DataFrame(columns | detection_rates(tp, num_kept, num_faces))
 
 
 def _best(candidates: pd.DataFrame, column: str, is_allowed: pd.Series) -> int:

@@ -10,6 +10,7 @@ from maskdet.evaluation.coco import AP_MAX_DETECTIONS, IOU_THRESHOLDS, MAX_DETEC
 from maskdet.evaluation.curves import RECALL_POINTS
 from maskdet.evaluation.matching import ScoreThreshold, above_threshold, match_detections
 from maskdet.evaluation.pooling import EvaluationTables
+from maskdet.evaluation.rates import detection_rates, ratio
 from maskdet.evaluation.verdicts import CocoVerdicts, coco_verdicts
 from maskdet.schema import CLASS_NAMES
 
@@ -84,7 +85,7 @@ class WeightedMetrics:
         """
         num_faces = self._num_faces @ weights  # (K, A, R)
         ap = np.stack([self._average_precisions(k, num_faces[k], weights) for k in range(len(self._class_names))])
-        recall = _ratio(self._num_found @ weights, num_faces[:, 0, None, None])  # (K, C, T, R)
+        recall = ratio(self._num_found @ weights, num_faces[:, 0, None, None])  # (K, C, T, R)
         metrics = {"map": _mean_defined(ap[:, 0]), "map_50": _mean_defined(ap[:, 0, :1])}
         metrics["map_75"] = _mean_defined(ap[:, 0, 5:6])
         metrics |= {f"map_{name}": _mean_defined(ap[:, a]) for a, name in enumerate(self._size_names) if a}
@@ -92,8 +93,7 @@ class WeightedMetrics:
         metrics |= {f"ap/{name}": ap[k, 0].mean(axis=0) for k, name in enumerate(self._class_names)}
         metrics |= {f"ap_50/{name}": ap[k, 0, 0] for k, name in enumerate(self._class_names)}
         hits, shown, faces = self._outcomes @ weights  # (R,) each
-        ratios = {"precision": (hits, shown), "recall": (hits, faces), "f1": (2 * hits, (shown + faces) * (faces > 0))}
-        return metrics | {key: _ratio(*parts) for key, parts in ratios.items()}
+        return metrics | detection_rates(hits, shown, faces)
 
     def _average_precisions(self, class_index: int, num_faces: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """Return one class's AP, (A, T, R), from its (A, R) numbers of true boxes."""
@@ -187,14 +187,8 @@ def _average_precision(ranking: _Ranking, num_faces: np.ndarray, weights: np.nda
     return np.where(num_faces > 0, mean, np.nan)
 
 
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """Return the quotient, NaN where `whole` is 0."""
-    shape = np.broadcast_shapes(part.shape, whole.shape)
-    return np.divide(part, whole, out=np.full(shape, np.nan), where=np.broadcast_to(whole, shape) > 0)
-
-
 def _mean_defined(values: np.ndarray) -> np.ndarray:
     """Return the mean of (K, T, R) over classes and thresholds, undefined classes left out, (R,)."""
     of_class = values.mean(axis=1)  # (K, R)
     is_defined = ~np.isnan(of_class)
-    return _ratio(np.where(is_defined, of_class, 0).sum(axis=0), is_defined.sum(axis=0))
+    return ratio(np.where(is_defined, of_class, 0).sum(axis=0), is_defined.sum(axis=0))

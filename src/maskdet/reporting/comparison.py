@@ -6,16 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from maskdet.atomic import atomic_file
 from maskdet.data.image import read_image
 from maskdet.reporting.embedding import embed_pictures
 from maskdet.reporting.figure_files import figure_svg, in_report_style, styled_figure
 from maskdet.reporting.gallery import outcomes_by_image
-from maskdet.reporting.html import FigureBlock
+from maskdet.reporting.html import FigureBlock, html_template, write_html
 from maskdet.reporting.palette import CLASS_STYLES, FOLD_COLORS, class_style
 from maskdet.reporting.picture import GalleryPicture, JudgedTables
 from maskdet.reporting.summary_tables import TextTable, number
@@ -234,16 +231,4 @@ def _change_text(row: object) -> str:
 
 def write_comparison(page: ComparisonPage, path: Path) -> int:
     """Write the page as one UTF-8 HTML file that needs nothing but itself, and return its size in bytes."""
-    environment = Environment(
-        loader=PackageLoader("maskdet.reporting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["trusted"] = Markup
-    template = environment.get_template("comparison.html.j2")
-    content = template.render(page=page, class_styles=CLASS_STYLES).encode()
-    with atomic_file(path) as temporary:
-        temporary.write_bytes(content)
-    return len(content)
+    return write_html(html_template("comparison.html.j2").render(page=page, class_styles=CLASS_STYLES), path)

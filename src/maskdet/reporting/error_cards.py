@@ -60,10 +60,11 @@ def error_cards(confident: pd.DataFrame, label_errors: pd.DataFrame, source: Car
         source: Verdicts and pixels.
     """
     known = set(source.tables.images["file_name"])
-    first = [_confident_card(row, source) for row in _rows(confident, known)]
+    confident, label_errors = (table[table["file_name"].isin(known)] for table in (confident, label_errors))
+    first = [_confident_card(row, source) for row in confident.to_dict("records")]
     second = []
-    for row in _rows(label_errors, known):
-        twin = _twin(row, confident, known)
+    for row in label_errors.to_dict("records"):
+        twin = _twin(row, confident)
         if twin is None:
             second.append(_label_card(row, source))
         else:
@@ -73,15 +74,10 @@ def error_cards(confident: pd.DataFrame, label_errors: pd.DataFrame, source: Car
     return [cards[i] for i in range(longer) for cards in (first, second) if i < len(cards)]
 
 
-def _rows(table: pd.DataFrame, known: set[str]) -> list[dict]:
-    return table[table["file_name"].isin(known)].to_dict("records")
-
-
-def _twin(row: dict, confident: pd.DataFrame, known: set[str]) -> int | None:
+def _twin(row: dict, confident: pd.DataFrame) -> int | None:
     """Return the place of the confident error that is the same detection as a likely label error; None for none."""
-    rows = confident[confident["file_name"].isin(known)]
-    same = (rows["file_name"] == row["file_name"]) & (rows["class_name"] == row["predicted"])
-    boxes = rows[BOX_COLUMNS].to_numpy(np.float64)  # (N, 4)
+    same = (confident["file_name"] == row["file_name"]) & (confident["class_name"] == row["predicted"])
+    boxes = confident[BOX_COLUMNS].to_numpy(np.float64)  # (N, 4)
     near = (np.abs(boxes - np.array([row[column] for column in PREDICTED_BOX])) <= _SAME_BOX_PX).all(axis=1)  # (N,)
     places = np.flatnonzero(same & near)
     return int(places[0]) if len(places) else None

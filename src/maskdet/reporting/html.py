@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from maskdet.atomic import atomic_file
@@ -148,6 +148,20 @@ def render_page(page: Page, max_bytes: int = MAX_PAGE_BYTES) -> str:
 
 def _render(page: Page, cards: Sequence[GalleryCard], uris: Sequence[str], note: str) -> str:
     """Return the page with these cards, images first; without URIs with their frames alone."""
+    pairs = list(zip(cards, uris or [""] * len(cards), strict=True))
+    ordered = sorted(pairs, key=lambda pair: pair[0].form != IMAGE)
+    inks = {name: f"rgb{text_rgb(style.color)}" for name, style in CLASS_STYLES.items()}
+    template = html_template("report.html.j2")
+    return template.render(page=page, cards=ordered, note=note, class_styles=CLASS_STYLES, inks=inks)
+
+
+def write_page(page: Page, path: Path) -> int:
+    """Write the page as UTF-8, under a temporary name first, and return its size in bytes."""
+    return write_html(render_page(page), path)
+
+
+def html_template(name: str) -> Template:
+    """Return a template of `templates/`: texts are escaped, `| trusted` lets markup of our own through."""
     environment = Environment(
         loader=PackageLoader("maskdet.reporting"),
         autoescape=True,
@@ -156,16 +170,12 @@ def _render(page: Page, cards: Sequence[GalleryCard], uris: Sequence[str], note:
         lstrip_blocks=True,
     )
     environment.filters["trusted"] = Markup
-    pairs = list(zip(cards, uris or [""] * len(cards), strict=True))
-    ordered = sorted(pairs, key=lambda pair: pair[0].form != IMAGE)
-    inks = {name: f"rgb{text_rgb(style.color)}" for name, style in CLASS_STYLES.items()}
-    template = environment.get_template("report.html.j2")
-    return template.render(page=page, cards=ordered, note=note, class_styles=CLASS_STYLES, inks=inks)
+    return environment.get_template(name)
 
 
-def write_page(page: Page, path: Path) -> int:
-    """Write the page as UTF-8, under a temporary name first, and return its size in bytes."""
-    content = render_page(page).encode()
+def write_html(text: str, path: Path) -> int:
+    """Write a page as UTF-8, under a temporary name first, and return its size in bytes."""
+    content = text.encode()
     with atomic_file(path) as temporary:
         temporary.write_bytes(content)
     return len(content)

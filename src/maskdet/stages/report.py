@@ -52,7 +52,8 @@ def run(cfg: DictConfig, workspace: Workspace) -> Path:
         ValueError: If a table breaks its schema or an image cannot be read.
     """
     held_out = read_held_out(cfg, workspace)
-    tables, results = held_out.pool(), _read_results(cfg, workspace, held_out.pool())
+    tables = held_out.pool()
+    results = _read_results(cfg, workspace, tables)
     background = _read_background(cfg, workspace)
     fold_of_file = held_out.folds.set_index("file_name")["fold"].to_dict()
     image_dir = workspace.input("build/raw/images")
