@@ -83,6 +83,52 @@ QUALITY = _table(
     },
     checks=_HAS_AREA,
 )
+_FACE = {
+    "file_name": pa.Column(str),
+    "face": pa.Column("int32", pa.Check.ge(0), coerce=True),  # its place among the file's rows of ANNOTATIONS
+    "class_name": pa.Column(str, pa.Check.isin(CLASS_NAMES)),
+}
+_ONE_ROW_A_FACE = ["file_name", "face"]
+CROPS = _table(
+    "crops",
+    {
+        **_FACE,
+        "group": pa.Column("int32", pa.Check.ge(0), coerce=True),
+        "fold": pa.Column("int32", pa.Check.ge(-1), coerce=True),  # -1: kept for the test
+        **_coordinates(),  # of the true box, in the photo that the crop was cut from
+    },
+    checks=_HAS_AREA,
+    unique=_ONE_ROW_A_FACE,
+)
+OVERLAYS = _table(
+    "overlays",
+    {
+        **CROPS.columns,  # of the face that was masked; `class_name` is what it shows now
+        "mask_shape": pa.Column(str),
+        "mask_colour": pa.Column(str),
+        "worn": pa.Column(str),
+    },
+    checks=_HAS_AREA,
+)
+PROBABILITY_COLUMNS = [f"probability_{name}" for name in CLASS_NAMES]
+CROP_PREDICTIONS = _table(
+    "crop_predictions",
+    {
+        **_FACE,  # `class_name` is the true class
+        "fold": pa.Column("int32", pa.Check.ge(0), coerce=True),  # the part that was held out
+        **{name: pa.Column("float32", pa.Check.in_range(0, 1), coerce=True) for name in PROBABILITY_COLUMNS},
+    },
+    unique=_ONE_ROW_A_FACE,
+)
+FACES = _table(
+    "faces",
+    {
+        "file_name": pa.Column(str),
+        "score": pa.Column("float32", pa.Check.in_range(0, 1), coerce=True),
+        **_coordinates(),
+    },
+    checks=_HAS_AREA,
+)
 
 
 def validate(table: pd.DataFrame, schema: pa.DataFrameSchema, origin: str) -> pd.DataFrame:
@@ -90,7 +136,7 @@ def validate(table: pd.DataFrame, schema: pa.DataFrameSchema, origin: str) -> pd
 
     Args:
         table: Rows to check; not modified.
-        schema: One of `IMAGES`, `ANNOTATIONS`, `FOLDS`, `PREDICTIONS`, `QUALITY`.
+        schema: One of this module's schemas, such as `IMAGES`.
         origin: What the message calls the table: a path or a stage.
 
     Returns:

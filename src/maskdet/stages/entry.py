@@ -59,10 +59,22 @@ def stage_main(run: Stage) -> object:
 
 
 def _params_with_overrides(root: Path) -> DictConfig:
-    """Read `params.yaml` and apply the command line's `key=value` words; an unknown key is an error."""
+    """Read `params.yaml` and apply the command line's `key=value` words; an unknown key is an error.
+
+    As on Hydra's command line, `classifier=NAME` names an option of a group: of those that `params.yaml` holds, in
+    `classifiers`.
+    """
     cfg = OmegaConf.load(root / "params.yaml")
     OmegaConf.set_struct(cfg, True)
-    cfg.merge_with_dotlist(sys.argv[1:])
+    for word in sys.argv[1:]:
+        key, _, value = word.partition("=")
+        options = cfg.get(f"{key}s") if key in cfg and OmegaConf.is_dict(cfg[key]) else None
+        if options is None:
+            cfg.merge_with_dotlist([word])
+        elif value in options:
+            cfg[key] = options[value]
+        else:
+            raise ValueError(f"params.yaml: expected {key}= one of {sorted(options)}, got {value!r}")
     return cfg
 
 
