@@ -18,8 +18,8 @@ CHOICES = sorted(path.relative_to(CONF).with_suffix("").as_posix() for path in C
 GROUPS = sorted({choice.split("/")[0] for choice in CHOICES} - {"experiment", "sweep", "lever", "hydra"})
 EXPERIMENTS = [choice.split("/")[1] for choice in CHOICES if choice.startswith("experiment/")]
 OPTIMIZATION = {"optimizer", "scheduler", "trainer"}
-FREE_KEYS = {"lr_multipliers"}
-"""Nodes whose keys are data, here prefixes of parameter names."""
+FREE_KEYS = {"classes", "lr_multipliers", "shapes", "worn"}
+"""Nodes whose keys are data: prefixes of parameter names, folders, kinds of masks."""
 
 
 def choices_of(group: str) -> list[str]:
@@ -128,14 +128,22 @@ def leaf_keys(node: DictConfig | dict, prefix: str = "") -> list[str]:
 
 READERS = {
     "analyse": ("stages/analyse.py",),
+    "classifier": ("training/*.py", "stages/classify.py"),
+    "classify": ("training/*.py", "stages/classify.py", "reporting/wandb_runs.py"),
+    "crops": ("stages/*crops.py", "stages/overlays.py"),
     "data": ("stages/*.py", "data/archive.py", "data/manifest.py"),
     "evaluate": ("stages/evaluate.py", "stages/report.py"),
+    "folder_crops": ("stages/folder_crops.py", "data/class_folders.py", "data/copies.py", "data/folds.py"),
+    "hypotheses": ("stages/hypotheses.py",),
     "logger": ("training/tracking.py", "reporting/wandb_*.py"),
     "optimizer": ("training/fit.py",),
+    "overlay": ("stages/overlays.py",),
     "predict": ("stages/predict.py", "models/efficientdet.py"),
     "report": ("stages/report.py",),
+    "score_faces": ("stages/score_faces.py",),
     "split": ("stages/split.py", "stages/evaluate.py", "data/folds.py", "data/duplicates.py"),
     "trainer": ("training/fit.py", "models/efficientdet.py"),
+    "two_phase": ("stages/*.py",),
 }
 """The files that read a group which no `_target_` builds; a name elsewhere in the package is no evidence."""
 

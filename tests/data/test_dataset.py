@@ -9,16 +9,9 @@ from PIL import Image
 
 from maskdet.data.augment import Augmentation
 from maskdet.data.datamodule import collate
-from maskdet.data.dataset import (
-    Draw,
-    EpochSampler,
-    EvaluationSet,
-    LabelledImages,
-    TrainingSet,
-    class_weights,
-    image_weights,
-)
+from maskdet.data.dataset import EvaluationSet, LabelledImages, TrainingSet
 from maskdet.data.framing import Letterbox, RandomCrop
+from maskdet.data.sampling import Draw, EpochSampler, class_weights, image_weights
 from maskdet.schema import CLASS_NAMES
 from table_rows import face_rows
 from training_world import FACES, annotations_table, draw_images, file_name

@@ -1,5 +1,6 @@
 """Files of the repository that must agree with each other."""
 
+import importlib
 import re
 import subprocess
 from pathlib import Path
@@ -18,7 +19,11 @@ PIPELINES = {
     for name, stage in yaml.safe_load(path.read_text())["stages"].items()
 }
 EVERY_STAGE = STAGES | PIPELINES
-WITHOUT_EFFECT = {"train": ("maskdet.reporting", "maskdet.evaluation"), "predict": ("maskdet.reporting",)}
+WITHOUT_EFFECT = {
+    "train": ("maskdet.reporting", "maskdet.evaluation"),
+    "predict": ("maskdet.reporting",),
+    "classify": ("maskdet.reporting",),
+}
 """What a stage imports to show its work, not to do it: an edit there must not run it again."""
 
 
@@ -46,6 +51,15 @@ def test_a_stage_depends_on_all_code_that_it_runs(stage: str, imports: grimp.Imp
     assert not idle, f"{stage} depends on code that it never imports"
 
 
+@pytest.mark.parametrize("stage", ["train", "two_phase:classify"])
+def test_what_a_restart_compares_is_the_code_that_decides_the_result(stage: str) -> None:
+    """Of the code that a training depends on, all that is no mere bookkeeping is in the key of its resume folder."""
+    bookkeeping = {"atomic.py", "training/part_tracking.py", "training/resume.py", "training/tracking.py"}
+    code = set(importlib.import_module(EVERY_STAGE[stage]["cmd"].split()[2]).CODE)
+    deps = {dep.removeprefix("src/maskdet/") for dep in EVERY_STAGE[stage]["deps"] if dep.startswith("src/")}
+    assert code == {dep for dep in deps - bookkeeping if not dep.startswith("stages/")}
+
+
 @pytest.mark.parametrize("stage", sorted(STAGES))
 def test_a_stage_is_the_module_of_its_name(stage: str) -> None:
     assert STAGES[stage]["cmd"].split()[:3] == ["python", "-m", f"maskdet.stages.{stage}"]
@@ -62,9 +76,11 @@ def test_pictures_of_photos_are_neither_committed_nor_pushed() -> None:
     assert not [
         name for name in tracked if name.startswith("reports/gallery") or name.endswith(("report.html", ".jpg"))
     ]
-    outs = [out for stage in STAGES.values() for out in stage["outs"] if isinstance(out, dict)]
+    outs = [out for stage in EVERY_STAGE.values() for out in stage["outs"] if isinstance(out, dict)]
     unpushed = {path for out in outs for path, options in out.items() if options.get("push") is False}
     assert {"build/raw", "build/train/${item.fold}", "reports/gallery", "reports/report.html"} <= unpushed
+    assert {"build/crops", "build/overlays", "build/folder_crops/pixels.npy"} <= unpushed
+    assert "reports/two_phase/report.html" in unpushed
 
 
 def _file(module: str) -> Path:

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 
 from maskdet.schema import IMAGES
 from maskdet.stages import train
+from maskdet.stages.train import CODE
 from maskdet.training.fit import GROUPS, SPEED_SETTINGS
 from maskdet.training.resume import forget, only_one_process, run_key
 from training_world import CONF, shrunk_config, write_params, write_world
@@ -140,16 +141,16 @@ def test_forget_leaves_other_folds_alone(tmp_path):
 def test_the_key_changes_with_what_decides_the_weights_and_with_nothing_else(tmp_path):
     cfg, data = shrunk_config(), [tmp_path / f"{IMAGES.name}.parquet"]
     data[0].write_bytes(b"rows")
-    key = run_key(cfg, GROUPS, SPEED_SETTINGS, data)
+    key = run_key(cfg, GROUPS, SPEED_SETTINGS, data, CODE)
     assert len(key) == 16
-    assert run_key(shrunk_config(), GROUPS, SPEED_SETTINGS, data) == key
+    assert run_key(shrunk_config(), GROUPS, SPEED_SETTINGS, data, CODE) == key
     plain = OmegaConf.create(OmegaConf.to_yaml(cfg, resolve=True))  # as read from params.yaml
-    assert run_key(plain, GROUPS, SPEED_SETTINGS, data) == key
+    assert run_key(plain, GROUPS, SPEED_SETTINGS, data, CODE) == key
     for same in ("predict.batch_size=7", "report.num_images=1", "logger.kind=wandb", "trainer.num_workers=2"):
-        assert run_key(shrunk_config(same), GROUPS, SPEED_SETTINGS, data) == key, same
+        assert run_key(shrunk_config(same), GROUPS, SPEED_SETTINGS, data, CODE) == key, same
     changed = [
-        run_key(shrunk_config(other), GROUPS, SPEED_SETTINGS, data)
+        run_key(shrunk_config(other), GROUPS, SPEED_SETTINGS, data, CODE)
         for other in ("seed=1", "fold=1", "augment=strong", "model.loss.box_weight=1", "trainer.ema_decay=0.5")
     ]
     data[0].write_bytes(b"other rows")
-    assert len({key, *changed, run_key(cfg, GROUPS, SPEED_SETTINGS, data)}) == 7
+    assert len({key, *changed, run_key(cfg, GROUPS, SPEED_SETTINGS, data, CODE)}) == 7

@@ -5,7 +5,8 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -118,11 +119,34 @@ def unpack(source: Path, folder: Path, max_unpacked_mb: float) -> Unpacked:
         ValueError: If the archive is damaged, encrypted, of another layout or too large, or if a member is a link,
             occurs twice or leaves the folder. The message names the archive and the member.
     """
+    with opened_members(source) as members:
+        top = _top_folder(source, members)
+        taken = [member for member in members if _is_taken(member.path, top)]
+        written = copy_members(source, members, taken, top, folder, max_unpacked_mb)
+    names = {name: tuple(sorted(file.name for file in (folder / name).iterdir())) for name in FOLDERS}
+    others = tuple(str(member.path) for member in members if not _is_taken(member.path, top))
+    return Unpacked(names["images"], names["annotations"], others, written)
+
+
+@contextmanager
+def opened_members(source: Path) -> Iterator[list[Member]]:
+    """Open a zip archive or a folder and yield its files, which can be read until the block ends.
+
+    Args:
+        source: A zip archive, or a folder.
+
+    Yields:
+        The files by path; each lies inside the source and occurs once.
+
+    Raises:
+        ValueError: If the archive is damaged or encrypted, or if a member is a link, occurs twice or leaves it.
+    """
     if source.is_dir():
-        return _copy_members(source, _folder_members(source), folder, max_unpacked_mb)
+        yield _folder_members(source)
+        return
     try:
         with zipfile.ZipFile(source) as archive:
-            return _copy_members(source, _zip_members(source, archive), folder, max_unpacked_mb)
+            yield _zip_members(source, archive)
     except (*_DAMAGE, struct.error) as error:
         raise ValueError(f"{source.name}: expected a zip archive, got a damaged one: {error}") from error
 
@@ -135,6 +159,7 @@ def _zip_members(source: Path, archive: zipfile.ZipFile) -> list[Member]:
             raise ValueError(f"{source.name}: expected files, got the symbolic link {info.filename!r}")
         if not info.is_dir():
             members.append(Member(path, info.file_size, lambda info=info: archive.open(info)))
+    _check_unique(source, [str(member.path) for member in members])
     return members
 
 
@@ -157,20 +182,37 @@ def _safe_path(source: Path, name: str) -> PurePosixPath:
     return path
 
 
-def _copy_members(source: Path, members: list[Member], folder: Path, max_unpacked_mb: float) -> Unpacked:
+def copy_members(
+    source: Path,
+    members: list[Member],
+    taken: list[Member],
+    top: PurePosixPath,
+    folder: Path,
+    max_unpacked_mb: float,
+) -> int:
+    """Write some members of an archive or folder below another folder; folders are made as needed.
+
+    Args:
+        source: Where the members are from, for messages.
+        members: All of them; their declared bytes count against the limit.
+        taken: Those to write.
+        top: Their common folder in the source, left out of the written paths.
+        folder: Where they go.
+        max_unpacked_mb: Largest total size in MB, 10**6 bytes: declared, and written.
+
+    Returns:
+        Bytes written.
+
+    Raises:
+        ValueError: If there is too much, or a member is damaged; a part may have been written then.
+    """
     _check_size(source, sum(member.num_bytes for member in members), max_unpacked_mb)
-    _check_unique(source, [str(member.path) for member in members])
-    top = _top_folder(source, members)
-    taken = [member for member in members if _is_taken(member.path, top)]
-    for name in FOLDERS:
-        (folder / name).mkdir()
     written = 0
     for member in track(taken, description=f"unpack {source.name}", transient=True):
-        bytes_left = max_unpacked_mb * _MEGABYTE - written
-        written += _copy(source, member, folder / member.path.relative_to(top), bytes_left)
-    names = {name: tuple(sorted(file.name for file in (folder / name).iterdir())) for name in FOLDERS}
-    others = tuple(str(member.path) for member in members if not _is_taken(member.path, top))
-    return Unpacked(names["images"], names["annotations"], others, written)
+        file = folder / member.path.relative_to(top)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        written += _copy(source, member, file, max_unpacked_mb * _MEGABYTE - written)
+    return written
 
 
 def _copy(source: Path, member: Member, file: Path, bytes_left: float) -> int:
@@ -183,7 +225,7 @@ def _copy(source: Path, member: Member, file: Path, bytes_left: float) -> int:
                 if written > bytes_left:
                     raise ValueError(
                         f"{source.name}: expected {member.num_bytes} bytes of {member.path}, as declared, "
-                        "got more than data.max_unpacked_mb allows"
+                        "got more than max_unpacked_mb allows"
                     )
                 writer.write(chunk)
     except _DAMAGE as error:
@@ -194,7 +236,7 @@ def _copy(source: Path, member: Member, file: Path, bytes_left: float) -> int:
 def _check_size(source: Path, num_bytes: int, max_unpacked_mb: float) -> None:
     if num_bytes > max_unpacked_mb * _MEGABYTE:
         raise ValueError(
-            f"{source.name}: expected at most {max_unpacked_mb} MB unpacked (data.max_unpacked_mb), "
+            f"{source.name}: expected at most {max_unpacked_mb} MB unpacked (max_unpacked_mb), "
             f"got {num_bytes / _MEGABYTE:.1f} MB"
         )
 

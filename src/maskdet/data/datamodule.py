@@ -10,17 +10,9 @@ import torch
 from torch.utils.data import DataLoader
 
 from maskdet.data.augment import Augmentation
-from maskdet.data.dataset import (
-    EpochSampler,
-    EvaluationSet,
-    Example,
-    Framing,
-    LabelledImages,
-    TrainingSet,
-    class_weights,
-    image_weights,
-)
+from maskdet.data.dataset import EvaluationSet, Example, Framing, LabelledImages, TrainingSet
 from maskdet.data.framing import Letterbox, Stretch
+from maskdet.data.sampling import EpochSampler, class_weights, image_weights
 
 
 @dataclass

@@ -44,12 +44,16 @@ class KeyPoints:
     descriptors: np.ndarray
 
 
-def shared_point_pairs(paths: list[Path], min_shared_points: int) -> list[tuple[int, int]]:
+def shared_point_pairs(
+    paths: list[Path], min_shared_points: int, max_turn_degrees: float = MAX_TURN_DEGREES
+) -> list[tuple[int, int]]:
     """Return the pairs of images that share key points, as they are or with one of them mirrored.
 
     Args:
         paths: Image files.
         min_shared_points: Different points, at least 3, that one transform must explain.
+        max_turn_degrees: The most that one image may be turned against the other; photos are framed level, copies made
+            to enlarge a set are turned by more.
 
     Returns:
         Sorted pairs (i, j) of positions in `paths`, i < j, each once.
@@ -60,7 +64,11 @@ def shared_point_pairs(paths: list[Path], min_shared_points: int) -> list[tuple[
     if min_shared_points < 3:
         raise ValueError(f"expected min_shared_points of at least 3, got {min_shared_points}")
     plain, mirrored = _key_points(paths, is_mirrored=False), _key_points(paths, is_mirrored=True)
-    pairs = {pair for query in (plain, mirrored) for pair in _matching_pairs(query, plain, min_shared_points)}
+    pairs = {
+        pair
+        for query in (plain, mirrored)
+        for pair in _matching_pairs(query, plain, min_shared_points, max_turn_degrees)
+    }
     return sorted(pairs)
 
 
@@ -94,7 +102,9 @@ def _detect(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.array([point.pt for point in points[:NUM_POINTS]]), descriptors.astype(np.float32)
 
 
-def _matching_pairs(query: KeyPoints, target: KeyPoints, min_shared_points: int) -> Iterator[tuple[int, int]]:
+def _matching_pairs(
+    query: KeyPoints, target: KeyPoints, min_shared_points: int, max_turn_degrees: float
+) -> Iterator[tuple[int, int]]:
     """Yield (image of `query`, later image of `target`) where enough points agree."""
     matches = _similar_points(query, target)  # (M, 2)
     firsts, seconds = query.image_index[matches[:, 0]], target.image_index[matches[:, 1]]  # (M,)
@@ -105,7 +115,7 @@ def _matching_pairs(query: KeyPoints, target: KeyPoints, min_shared_points: int)
     is_enough = stops - starts >= min_shared_points
     for start, stop in zip(starts[is_enough], stops[is_enough], strict=True):
         here, there = query.positions[matches[start:stop, 0]], target.positions[matches[start:stop, 1]]  # (K, 2)
-        if _num_shared(here, there, min_shared_points) >= min_shared_points:
+        if _num_shared(here, there, min_shared_points, max_turn_degrees) >= min_shared_points:
             yield int(firsts[start]), int(seconds[start])
 
 
@@ -122,7 +132,7 @@ def _similar_points(query: KeyPoints, target: KeyPoints) -> np.ndarray:
     return np.concatenate(found)
 
 
-def _num_shared(here: np.ndarray, there: np.ndarray, min_shared_points: int) -> int:
+def _num_shared(here: np.ndarray, there: np.ndarray, min_shared_points: int, max_turn_degrees: float) -> int:
     """Return how many different points one plausible similarity transform explains; 0 if they lie on a strip."""
     if _num_different(here, there) < min_shared_points:
         return 0
@@ -134,7 +144,7 @@ def _num_shared(here: np.ndarray, there: np.ndarray, min_shared_points: int) -> 
     kept = is_inlier.ravel() > 0
     here, there = here[kept], there[kept]
     is_strip = min(*np.ptp(here, axis=0), *np.ptp(there, axis=0)) < MIN_SPREAD_PX
-    if is_strip or abs(turn) > MAX_TURN_DEGREES or not 1 / MAX_SCALE < scale < MAX_SCALE:
+    if is_strip or abs(turn) > max_turn_degrees or not 1 / MAX_SCALE < scale < MAX_SCALE:
         return 0
     return _num_different(here, there)
 

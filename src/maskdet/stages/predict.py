@@ -13,13 +13,14 @@ from maskdet.data.datamodule import collate
 from maskdet.data.dataset import EvaluationSet, LabelledImages
 from maskdet.data.framing import Letterbox, Stretch
 from maskdet.evaluation.fusion import fuse_predictions
+from maskdet.models.device import best_device
 from maskdet.models.efficientdet import EfficientDetector
 from maskdet.models.weights import load_detector
 from maskdet.schema import IMAGES, PREDICTIONS, read_table, write_table
 from maskdet.stages.entry import Workspace, stage_main
 from maskdet.stages.fold_tables import read_tables
 from maskdet.stages.json_report import write_json
-from maskdet.training.prediction import best_device, predict_batches
+from maskdet.training.prediction import predict_batches
 
 
 def run(cfg: DictConfig, workspace: Workspace) -> None:

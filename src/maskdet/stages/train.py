@@ -7,6 +7,29 @@ from maskdet.stages.fold_tables import read_tables
 from maskdet.training.fit import GROUPS, SPEED_SETTINGS, FitPaths, fit_fold
 from maskdet.training.resume import run_key
 
+CODE = (
+    "boxes.py",
+    "schema.py",
+    "data/augment.py",
+    "data/datamodule.py",
+    "data/dataset.py",
+    "data/framing.py",
+    "data/image.py",
+    "data/mixing.py",
+    "data/sampling.py",
+    "models/assignment.py",
+    "models/efficientdet.py",
+    "models/imagenet.py",
+    "models/losses.py",
+    "models/weights.py",
+    "training/callbacks.py",
+    "training/fit.py",
+    "training/module.py",
+    "training/optimization.py",
+    "training/prediction.py",
+)
+"""What decides the weights: after an edit there an interrupted training starts anew."""
+
 TABLES = ("build/table/images.parquet", "build/table/annotations.parquet", "build/folds.parquet")
 
 
@@ -15,7 +38,7 @@ def run(cfg: DictConfig, workspace: Workspace) -> float:
     shipped = cfg.fold is None
     name = "all" if shipped else str(cfg.fold)
     tables = read_tables(workspace, cfg.data.name)
-    key = run_key(cfg, GROUPS, SPEED_SETTINGS, [workspace.input(path) for path in TABLES])
+    key = run_key(cfg, GROUPS, SPEED_SETTINGS, [workspace.input(path) for path in TABLES], CODE)
     paths = FitPaths(
         weights_dir=workspace.output("build/release/train" if shipped else f"build/train/{name}"),
         history_path=workspace.output("build/release/history.csv" if shipped else f"reports/history/{name}.csv"),

@@ -72,10 +72,3 @@ def image_boxes(boxes_xyxy: torch.Tensor, example: Example) -> tuple[np.ndarray,
     """
     boxes = clip_boxes(example.frame.to_image(boxes_xyxy.cpu().numpy()), example.image_wh).astype(np.float32)
     return boxes, (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
-
-
-def best_device() -> torch.device:
-    """Return the first CUDA device, Apple's GPU, or the CPU."""
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")

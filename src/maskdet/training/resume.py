@@ -12,22 +12,14 @@ from omegaconf import DictConfig, OmegaConf
 
 import maskdet
 
-RESULT_CODE = (
-    "boxes.py",
-    "schema.py",
-    "data/augment.py",
-    "data/datamodule.py",
-    "data/dataset.py",
-    "data/framing.py",
-    "data/image.py",
-    "data/mixing.py",
-    "models",
-    "training",
-)
-"""What decides the weights; an edit elsewhere, e.g. in reporting, lets a run resume."""
 
-
-def run_key(cfg: DictConfig, groups: Sequence[str], speed_settings: Sequence[str], data_files: Sequence[Path]) -> str:
+def run_key(
+    cfg: DictConfig,
+    groups: Sequence[str],
+    speed_settings: Sequence[str],
+    data_files: Sequence[Path],
+    code_files: Sequence[str],
+) -> str:
     """Return a hash of everything that decides the result of a training.
 
     Args:
@@ -35,6 +27,8 @@ def run_key(cfg: DictConfig, groups: Sequence[str], speed_settings: Sequence[str
         groups: Its top-level keys that matter to training.
         speed_settings: Keys of the group `trainer` that do not.
         data_files: Tables that say which images and labels are used.
+        code_files: Python files of the package that decide the result, e.g. `models/losses.py`; an edit elsewhere lets
+            a run resume.
 
     Returns:
         16 hexadecimal digits.
@@ -48,10 +42,8 @@ def run_key(cfg: DictConfig, groups: Sequence[str], speed_settings: Sequence[str
     for path in data_files:
         digest.update(path.read_bytes())
     package = Path(maskdet.__file__).parent
-    for name in RESULT_CODE:
-        place = package / name
-        for path in [place] if place.is_file() else sorted(place.rglob("*.py")):
-            digest.update(path.relative_to(package).as_posix().encode() + path.read_bytes())
+    for name in code_files:
+        digest.update(name.encode() + (package / name).read_bytes())
     return digest.hexdigest()[:16]
 
 

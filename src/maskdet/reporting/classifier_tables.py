@@ -1,0 +1,189 @@
+"""The numbers of the classifiers of crops as rows of text: figures, report by class, leakage, one against another."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from maskdet.evaluation.classification import HEADLINES
+from maskdet.reporting.comparison import p_text
+from maskdet.reporting.palette import class_style
+from maskdet.reporting.summary_tables import UNDEFINED, TextTable, number
+from maskdet.reporting.two_phase_files import OVERLAID
+from maskdet.schema import CLASS_NAMES
+
+GROUPED = "grouped"
+"""The protocol that keeps look-alike photos in one part: the honest one."""
+
+METRIC_NAMES = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "macro_f1": "macro F1",
+    "macro_auc": "macro AUC",
+    "macro_ap": "macro AP",
+}
+"""Headline → its name on the page."""
+
+_OF_CLASS = {"precision": "precision", "recall": "recall", "f1": "F1", "auc": "AUC, one against the rest", "ap": "AP"}
+_COMPARED = ("accuracy", "balanced_accuracy")
+
+
+def protocol_name(protocol: str) -> str:
+    """Return a protocol in words.
+
+    >>> protocol_name("grouped"), protocol_name("by_face_80_20")
+    ('grouped', 'by face, 80/20')
+    """
+    if not protocol.startswith("by_face_"):
+        return protocol.replace("_", " ")
+    return f"by face, {protocol.removeprefix('by_face_').replace('_', '/')}"
+
+
+def estimate_text(value: float | None, low: float | None, high: float | None) -> str:
+    r"""Return a figure with its interval on a second line, which the page prints small.
+
+    >>> estimate_text(0.5, 0.4, 0.61), estimate_text(0.5, None, None), estimate_text(None, None, None)
+    ('0.500\n0.400 to 0.610', '0.500', '–')
+    """
+    ends = number(low), number(high)
+    return number(value) if UNDEFINED in (*ends, number(value)) else f"{number(value)}\n{ends[0]} to {ends[1]}"
+
+
+def difference_text(value: float, low: float, high: float) -> str:
+    r"""Return a difference with its sign and its interval on a second line.
+
+    >>> difference_text(0.02, -0.001, 0.04), difference_text(float("nan"), 0.0, 0.0)
+    ('+0.020\n−0.001 to +0.040', '–')
+    """
+    texts = [UNDEFINED if pd.isna(each) else f"{each:+.3f}".replace("-", "−") for each in (value, low, high)]
+    if texts[0] == UNDEFINED:
+        return UNDEFINED
+    return texts[0] if UNDEFINED in texts else f"{texts[0]}\n{texts[1]} to {texts[2]}"
+
+
+def figures_table(rows: pd.DataFrame) -> TextTable:
+    """Return a row a classifier with the headlines of the grouped protocol.
+
+    Args:
+        rows: Of `classifiers.csv`, one set of crops.
+    """
+    grouped = rows[rows["protocol"] == GROUPED]
+    names = list(dict.fromkeys(grouped["classifier"]))
+    cells = [[name, *_estimates(grouped[grouped["classifier"] == name], HEADLINES)] for name in names]
+    notes = ["trained with drawn masks besides" if name.endswith(OVERLAID) else "" for name in names]
+    return TextTable(["classifier", *(METRIC_NAMES[metric] for metric in HEADLINES)], cells, notes)
+
+
+def report_table(rows: pd.DataFrame, num_faces: Mapping[str, int]) -> TextTable:
+    """Return the classification report of one classifier and protocol: a row a class.
+
+    Args:
+        rows: Of `classifiers.csv`, one classifier and protocol.
+        num_faces: Class → true faces; a class without any is left out.
+    """
+    names = [name for name in CLASS_NAMES if num_faces.get(name)]
+    cells = [
+        [
+            class_style(name).short_name,
+            f"{num_faces[name]:,}",
+            *_estimates(rows, [f"{key}/{name}" for key in _OF_CLASS]),
+        ]
+        for name in names
+    ]
+    return TextTable(["class", "faces", *_OF_CLASS.values()], cells, [""] * len(cells))
+
+
+def _estimates(rows: pd.DataFrame, metrics: Sequence[str]) -> list[str]:
+    by_metric = rows.set_index("metric")[["value", "low", "high"]].reindex(metrics)
+    return [estimate_text(*ends) for ends in by_metric.to_numpy(float).tolist()]
+
+
+def inflation_table(inflation: pd.DataFrame, num_replicates: int) -> TextTable:
+    """Return a row a classifier and leaky protocol: how far its figures lie above the grouped ones.
+
+    Args:
+        inflation: `inflation.csv`, one set of crops.
+        num_replicates: Of the bootstrap, for the least p-value.
+    """
+    chosen = inflation[inflation["metric"].isin(_COMPARED)]
+    header, cells, notes = ["classifier and split"], [], []
+    for metric in _COMPARED:
+        header += [f"{METRIC_NAMES[metric]}, grouped", "by face", "difference", "p"]
+    for (classifier, protocol), rows in chosen.groupby(["classifier", "protocol"], sort=False):
+        row = [classifier]
+        for metric in _COMPARED:
+            row += _inflation_cells(rows[rows["metric"] == metric], num_replicates)
+        cells.append(row)
+        notes.append(f"{protocol_name(protocol)}, {int(rows['num_faces'].iloc[0]):,} faces")
+    return TextTable(header, cells, notes)
+
+
+def _inflation_cells(rows: pd.DataFrame, num_replicates: int) -> list[str]:
+    if rows.empty:
+        return [UNDEFINED] * 4
+    row = rows.iloc[0]
+    p_value = p_text(row["p_value"], num_replicates)
+    return [number(row["a"]), number(row["b"]), difference_text(row["difference"], row["low"], row["high"]), p_value]
+
+
+def overlays_table(pairs: pd.DataFrame, num_replicates: int) -> TextTable:
+    """Return what drawn masks among the training faces change, a row a classifier and metric.
+
+    Args:
+        pairs: `classifier_pairs.csv`, one set of crops; may hold no classifier that was trained with them.
+        num_replicates: Of the bootstrap, for the least p-value.
+    """
+    metrics = {f"ap/{name}": f"AP, {class_style(name).short_name}" for name in CLASS_NAMES[::-1]}
+    metrics |= {f"recall/{name}": f"recall, {class_style(name).short_name}" for name in CLASS_NAMES[::-1]}
+    metrics |= {metric: METRIC_NAMES[metric] for metric in _COMPARED}
+    with_masks = pairs[pairs["classifier_b"] == pairs["classifier_a"] + OVERLAID]
+    cells, notes = [], []
+    for classifier, rows in with_masks.groupby("classifier_a", sort=False):
+        by_metric = rows.set_index("metric").reindex(metrics)
+        for metric, row in by_metric.iterrows():
+            difference = difference_text(row["difference"], row["low"], row["high"])
+            ends = [number(row["a"]), number(row["b"]), difference, p_text(row["p_value"], num_replicates)]
+            cells.append([metrics[metric], *ends])
+            notes.append(classifier)
+    return TextTable(["figure", "without", "with drawn masks", "difference", "p"], cells, notes)
+
+
+def pairs_table(pairs: pd.DataFrame, mcnemar: Mapping, num_replicates: int) -> TextTable:
+    """Return a row a pair of classifiers on the same faces; above 0 the second is better.
+
+    Args:
+        pairs: `classifier_pairs.csv`, one set of crops.
+        mcnemar: Classifier a → classifier b → `only_a_right, only_b_right, p_value`.
+        num_replicates: Of the bootstrap, for the least p-value.
+    """
+    header = ["second against first"]
+    for metric in _COMPARED:
+        header += [f"{METRIC_NAMES[metric]}, difference", "p, Holm"]
+    header += ["right alone: first, second", "p, McNemar"]
+    cells = []
+    for (first, second), rows in pairs.groupby(["classifier_a", "classifier_b"], sort=False):
+        row = [f"{second} against {first}"]
+        for metric in _COMPARED:
+            row += _pair_cells(rows[rows["metric"] == metric], num_replicates)
+        tested = mcnemar.get(first, {}).get(second, {})
+        alone = [str(tested.get(f"only_{side}_right", UNDEFINED)) for side in "ab"]
+        cells.append([*row, ", ".join(alone), _small_p(tested.get("p_value"))])
+    return TextTable(header, cells, [""] * len(cells))
+
+
+def _pair_cells(rows: pd.DataFrame, num_replicates: int) -> list[str]:
+    """Return difference and corrected p-value; what is corrected from the least that draws can tell is a bound too."""
+    if rows.empty:
+        return [UNDEFINED] * 2
+    row = rows.iloc[0]
+    is_bound = p_text(row["p_value"], num_replicates).startswith("≤")
+    holm = ("≤" if is_bound else "") + number(row["p_value_holm"])
+    return [difference_text(row["difference"], row["low"], row["high"]), holm]
+
+
+def _small_p(p_value: float | None) -> str:
+    """Return an exact p-value.
+
+    >>> _small_p(0.0312), _small_p(1e-9), _small_p(None)
+    ('0.031', '<0.001', '–')
+    """
+    return "<0.001" if p_value is not None and p_value < 0.001 else number(p_value)

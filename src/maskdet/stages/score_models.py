@@ -1,0 +1,160 @@
+"""Stage `score_models`: one phase, two phases and rescored boxes on the same out-of-fold photos, in one table."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from omegaconf import DictConfig
+
+from maskdet.evaluation.bootstrap import bootstrap_metrics
+from maskdet.evaluation.paired import paired_bootstrap
+from maskdet.evaluation.pooling import EvaluationTables, pool_folds
+from maskdet.evaluation.summary import Summary, nest_metrics
+from maskdet.schema import PREDICTIONS, read_table
+from maskdet.stages.entry import Workspace, stage_main
+from maskdet.stages.held_out_tables import HeldOutTables, read_held_out
+from maskdet.stages.model_printout import print_models
+from maskdet.stages.rounded_files import write_rounded_csv, write_rounded_json
+
+BASELINE, TWO_PHASE, RESCORED = "efficientdet", "two_phase", "rescored"
+
+Cost = dict[str, dict[str, float | int | str]]
+"""Step, e.g. "classify" → `ms_per_image`, `device`, `threads`."""
+
+_AT_ONE_THRESHOLD = ("precision", "recall", "f1")
+"""Left out: scores of different models mean different things, so that one threshold would compare nothing."""
+
+
+@dataclass(frozen=True)
+class _Model:
+    """What one model found, in the same photos for every model, and what that cost."""
+
+    tables: EvaluationTables
+    cost: Cost
+
+
+def run(cfg: DictConfig, workspace: Workspace) -> Summary:
+    """Score the detector, the two-phase detectors of `two_phase.face_detectors` and the rescored boxes.
+
+    Writes `reports/two_phase/models.json` (what is returned) and `models.csv` (a row a model and metric).
+
+    Args:
+        cfg: Reads `split.train_folds`, `two_phase.face_detectors`, `evaluate.score_threshold`,
+            `evaluate.iou_threshold` and `evaluate.bootstrap`.
+        workspace: Holds the tables of `read_held_out`, `build/two_phase/*.parquet`, and what `predict`, `find_faces`,
+            `two_phase` and `rescore` say under `reports/` of their cost.
+
+    Returns:
+        `train_folds`, `num_images`, `num_faces`, `num_groups`, and `models`: name → `value`, `low`, `high` of each
+        metric (95 % intervals over groups of look-alikes), `cost` (of each step), `ms_per_image` (of all steps), and
+        but for the baseline `difference`: `value` (model − baseline), `low`, `high`, `p_value` of each metric, paired.
+
+    Raises:
+        FileNotFoundError: If a table or a report of a cost is missing.
+        ValueError: If a table breaks its schema or holds photos of other folds, or a report lacks a figure.
+    """
+    held_out = read_held_out(cfg, workspace)
+    models = _read_models(held_out, cfg.two_phase.face_detectors, workspace)
+    rows = pd.concat(
+        [_rows(name, model.tables, models[BASELINE].tables, held_out, cfg.evaluate) for name, model in models.items()],
+        ignore_index=True,
+    )
+    summary = _counts(held_out) | {
+        "models": {name: _summary(rows[rows["model"] == name], model.cost) for name, model in models.items()}
+    }
+    write_rounded_json(summary, workspace.output("reports/two_phase/models.json"))
+    write_rounded_csv(rows, workspace.output("reports/two_phase/models.csv"))
+    print_models(summary)
+    return summary
+
+
+def _read_models(held_out: HeldOutTables, face_detectors: Sequence[str], workspace: Workspace) -> dict[str, _Model]:
+    reports = workspace.input("reports")
+    detect = _mean_cost([_cost(reports / f"predict/{fold}.json") for fold in held_out.train_folds])
+    models = {BASELINE: _Model(held_out.pool(), {"detect": detect})}
+    for name in face_detectors:
+        steps = {
+            "find_faces": _cost(reports / f"two_phase/find_faces/{name}.json"),
+            "classify": _cost(reports / f"two_phase/two_phase/{name}.json"),
+        }
+        path = workspace.input(f"build/two_phase/{name}.parquet")
+        models[f"{TWO_PHASE}/{name}"] = _Model(_pooled(held_out, path), steps)
+    steps = {"detect": detect, "classify": _cost(reports / "two_phase/rescore.json")}
+    models[RESCORED] = _Model(_pooled(held_out, workspace.input("build/two_phase/rescored.parquet")), steps)
+    return models
+
+
+def _pooled(held_out: HeldOutTables, path: Path) -> EvaluationTables:
+    """Return a model's detections in the photos of the folds that count, with these photos and their true boxes."""
+    table = read_table(path, PREDICTIONS)
+    of_fold = {fold: table[table["fold"] == fold] for fold in held_out.train_folds}
+    try:
+        return pool_folds(held_out.images, held_out.annotations, held_out.folds, of_fold, held_out.train_folds)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _cost(path: Path) -> dict[str, float | int | str]:
+    """Return `ms_per_image`, `device` and `threads` of one step."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: expected what the stage says of its cost, found no file; run it first")
+    report = json.loads(path.read_text(encoding="utf-8"))
+    if "seconds_per_image" in report:
+        report["ms_per_image"] = 1000 * report["seconds_per_image"]
+    lost = [key for key in ("ms_per_image", "device", "threads") if key not in report]
+    if lost:
+        raise ValueError(f"{path}: expected the key {lost[0]!r}, got {sorted(report)}")
+    return {key: report[key] for key in ("ms_per_image", "device", "threads")}
+
+
+def _mean_cost(costs: Sequence[dict[str, float | int | str]]) -> dict[str, float | int | str]:
+    """Return the mean over folds, which hold about equally many photos; the machine is that of the first."""
+    return costs[0] | {"ms_per_image": float(np.mean([cost["ms_per_image"] for cost in costs]))}
+
+
+def _rows(
+    name: str, tables: EvaluationTables, baseline: EvaluationTables, held_out: HeldOutTables, settings: DictConfig
+) -> pd.DataFrame:
+    """Return a row a metric: `model, metric, value, low, high, difference…`; the baseline's differences are NaN."""
+    options = {
+        "group_of_file": held_out.group_of_file,
+        "score_threshold": settings.score_threshold,
+        "iou_threshold": settings.iou_threshold,
+        "num_replicates": settings.bootstrap.num_replicates,
+        "seed": settings.bootstrap.seed,
+    }
+    own = bootstrap_metrics(tables, **options)[["metric", "value", "low", "high"]]
+    columns = {"difference": "difference", "low": "difference_low", "high": "difference_high", "p_value": "p_value"}
+    if tables is baseline:
+        rows = own.assign(**dict.fromkeys(columns.values(), np.nan))
+    else:
+        paired = paired_bootstrap(baseline, tables, **options)[["metric", *columns]].rename(columns=columns)
+        rows = own.merge(paired, on="metric", how="left", validate="1:1")
+    rows.insert(0, "model", name)
+    return rows[~rows["metric"].isin(_AT_ONE_THRESHOLD)]
+
+
+def _counts(held_out: HeldOutTables) -> Summary:
+    pooled, group_of_file = held_out.pool(), held_out.group_of_file
+    return {
+        "train_folds": list(held_out.train_folds),
+        "num_images": len(pooled.images),
+        "num_faces": len(pooled.annotations),
+        "num_groups": len({group_of_file[name] for name in pooled.images["file_name"]}),
+    }
+
+
+def _summary(rows: pd.DataFrame, cost: Cost) -> Summary:
+    by_metric = rows.set_index("metric")
+    ends = {"value": "difference", "low": "difference_low", "high": "difference_high", "p_value": "p_value"}
+    summary = {end: nest_metrics(by_metric[end].to_dict()) for end in ("value", "low", "high")}
+    if by_metric["difference"].notna().any():
+        summary["difference"] = {end: nest_metrics(by_metric[column].to_dict()) for end, column in ends.items()}
+    return summary | {"cost": cost, "ms_per_image": float(sum(step["ms_per_image"] for step in cost.values()))}
+
+
+if __name__ == "__main__":
+    stage_main(run)
