@@ -1,6 +1,7 @@
 """A small finished experiment: drawn images, tables, predictions with known faults, the files of the evaluation."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,9 @@ import pandas as pd
 import pytest
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
+from playwright.sync_api import Browser
 
+from chromium import started_chromium
 from maskdet.evaluation.anchor_fit import best_anchors
 from maskdet.evaluation.errors import classify_errors, error_costs, most_confident_errors
 from maskdet.evaluation.label_errors import likely_label_errors, write_label_errors
@@ -23,6 +26,12 @@ from table_rows import detection_rows, face_rows
 CONF = Path(__file__).parents[2] / "conf"
 NUM_IMAGES = 12
 IMAGE_WH = (160, 120)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with started_chromium() as browser:
+        yield browser
 
 
 def _write_inputs(root: Path) -> None:

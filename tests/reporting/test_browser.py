@@ -1,43 +1,18 @@
 """The page in a browser: everything loads, nothing scrolls sideways, pictures enlarge and filter."""
 
-from collections.abc import Iterator
-
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from chromium import find_chromium
+import chromium
 from maskdet.stages.entry import Workspace
 
 pytestmark = pytest.mark.browser
 
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-dev-shm-usage",
-]
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Start the system's Chromium; playwright's own is not downloaded."""
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
-        yield started
-        started.close()
-
-
 def open_page(browser: Browser, workspace: Workspace, size: str, scheme: str) -> tuple[Page, list[str]]:
-    """Open the report; return the page and a list that gathers errors and requests to anywhere but the file."""
-    page = browser.new_page(viewport=dict(zip(("width", "height"), SIZES[size], strict=True)), color_scheme=scheme)
-    troubles: list[str] = []
-    page.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: troubles.append(str(error)))
-    page.on("request", lambda request: None if request.url[:5] in ("file:", "data:") else troubles.append(request.url))
-    page.goto(workspace.output("reports/report.html").as_uri())
-    return page, troubles
+    return chromium.open_page(browser, workspace.output("reports/report.html"), SIZES[size], scheme)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -4,16 +4,15 @@ import html
 import json
 import re
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from omegaconf import DictConfig
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
-from chromium import find_chromium
+import chromium
 from maskdet.reporting.html import html_template
 from maskdet.reporting.study_pictures import Pictures
 from maskdet.reporting.summary_tables import TextTable
@@ -209,34 +208,8 @@ def test_without_h7_there_is_no_answer(study: Study):
         build_study_page(replace(study, records=records), Pictures(), SETTINGS)
 
 
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-dev-shm-usage",
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Start the system's Chromium; playwright's own is not downloaded."""
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
-        yield started
-        started.close()
-
-
 def open_page(browser: Browser, workspace: Workspace, size: tuple[int, int], scheme: str) -> tuple[Page, list[str]]:
-    """Open the page; return it and a list that gathers errors and requests to anywhere but the file."""
-    page = browser.new_page(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)
-    troubles: list[str] = []
-    page.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: troubles.append(str(error)))
-    page.on("request", lambda request: None if request.url[:5] in ("file:", "data:") else troubles.append(request.url))
-    page.goto(workspace.output(PAGE).as_uri())
-    page.wait_for_load_state("load")
-    return page, troubles
+    return chromium.open_page(browser, workspace.output(PAGE), size, scheme)
 
 
 @pytest.mark.browser

@@ -7,7 +7,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from maskdet.reporting.classifier_tables import (
-    GROUPED,
     METRIC_NAMES,
     figures_table,
     inflation_table,
@@ -28,12 +27,12 @@ from maskdet.reporting.two_phase_figures import (
     plot_roc,
     plot_training,
 )
-from maskdet.reporting.two_phase_files import Study
+from maskdet.reporting.two_phase_files import FOLDERS, GROUPED, PHOTOS, Study
 from maskdet.schema import CLASS_NAMES
 
 _TITLES = {
-    "photos": "Faces of the photos",
-    "folders": "Crops sorted into a folder a class",
+    PHOTOS: "Faces of the photos",
+    FOLDERS: "Crops sorted into a folder a class",
 }
 _DRAWN = ("accuracy", "balanced_accuracy")
 
@@ -113,7 +112,7 @@ def classifier_parts(study: Study, num_replicates: int) -> list[ClassifierPart]:
     return [_part(data, study, num_replicates) for data in dict.fromkeys(study.tables["classifiers"]["data"])]
 
 
-def best_classifier(classifiers: pd.DataFrame, data: str = "photos") -> Mapping[str, Mapping[str, float]]:
+def best_classifier(classifiers: pd.DataFrame, data: str = PHOTOS) -> Mapping[str, Mapping[str, float]]:
     """Return `name`, and for accuracy and balanced accuracy `value, low, high`, of the best grouped classifier.
 
     The best is the one of the highest balanced accuracy: always naming the commonest class already gives a fair

@@ -8,11 +8,8 @@ from maskdet.evaluation.classification import HEADLINES
 from maskdet.reporting.comparison import p_text
 from maskdet.reporting.palette import class_style
 from maskdet.reporting.summary_tables import UNDEFINED, TextTable, number
-from maskdet.reporting.two_phase_files import OVERLAID
+from maskdet.reporting.two_phase_files import GROUPED, OVERLAID
 from maskdet.schema import CLASS_NAMES
-
-GROUPED = "grouped"
-"""The protocol that keeps look-alike photos in one part: the honest one."""
 
 METRIC_NAMES = {
     "accuracy": "accuracy",

@@ -16,13 +16,11 @@ from maskdet.reporting.crop_cards import (
     size_bounds,
 )
 from maskdet.reporting.embedding import fit_photos
+from maskdet.reporting.two_phase_files import PHOTOS
 from maskdet.schema import CLASS_NAMES
 
 MAX_PICTURE_BYTES = 6_000_000
 """Of all embedded crops as base64 text; overlays come first, of errors those at the end of the list are left out."""
-
-PHOTOS = "photos"
-"""The set of crops whose boxes lie in photos, so that a face has a size."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +129,7 @@ def _error_cards(errors: pd.DataFrame, stores: Stores, settings: PictureSettings
     cards, thirds = [], []
     for data, rows in errors.groupby("data", sort=False):
         if data in stores.crops:
-            bounds = size_bounds(stores.crops[data]) if data == PHOTOS else None
+            bounds = size_bounds(stores.crops[data]) if data == PHOTOS else None  # only boxes in photos tell a size
             cards += error_cards(rows, stores.crops[data], settings.num_errors, bounds)
             thirds = thirds if bounds is None else _third_names(*bounds)
     return sorted(cards, key=lambda card: -card.calls[0].probability), thirds

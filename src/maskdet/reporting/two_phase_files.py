@@ -82,7 +82,12 @@ RECORDS = {
 OVERLAID = "_overlaid"
 """Ends the name of a classifier that was trained with drawn masks besides."""
 
-_GROUPED = "grouped"
+GROUPED = "grouped"
+"""The protocol that keeps look-alikes in one part; every other one is held against it."""
+
+PHOTOS, FOLDERS = "photos", "folders"
+"""Where crops come from: annotated faces of the photos, or a set of crops sorted into a folder a class."""
+
 _HISTORY_COLUMNS = ("part", "epoch")
 
 
@@ -116,7 +121,7 @@ def read_study(reports_dir: Path) -> Study:
     return Study(
         tables=tables,
         records={name: _read_json(reports_dir, source) for name, source in RECORDS.items()},
-        histories={run: _read_table(reports_dir, history_source(*run)) for run in runs if run[2] == _GROUPED},
+        histories={run: _read_table(reports_dir, history_source(*run)) for run in runs if run[2] == GROUPED},
     )
 
 
@@ -128,7 +133,7 @@ def history_source(data: str, classifier: str, protocol: str) -> StudySource:
     >>> history_source("photos", "cnn_overlaid", "grouped").path
     'two_phase/history/classify_overlaid-cnn-grouped.csv'
     """
-    kind = "overlaid" if classifier.endswith(OVERLAID) else "" if data == "photos" else data
+    kind = "overlaid" if classifier.endswith(OVERLAID) else "" if data == PHOTOS else data
     stage = f"classify_{kind}" if kind else "classify"
     prefix = f"{stage}-" if kind else ""
     name = f"{prefix}{classifier.removesuffix(OVERLAID)}-{protocol}"

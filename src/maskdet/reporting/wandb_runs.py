@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import wandb
 
+KINDS = ("wandb", "tensorboard", "csv")
 MODES = ("offline", "online", "disabled")
 
 
@@ -28,6 +29,17 @@ def group_name(group: str | None, config: Mapping) -> str:
     shared = {key: value for key, value in config.items() if key not in ("fold", "hydra")}
     digest = hashlib.sha256(json.dumps(shared, sort_keys=True, default=str).encode()).hexdigest()
     return group or os.environ.get("DVC_EXP_NAME") or f"config-{digest[:8]}"
+
+
+def logger_kind(logger_cfg: Mapping) -> str:
+    """Return `kind` of the group `logger`.
+
+    Raises:
+        ValueError: If it is none of `KINDS`.
+    """
+    if logger_cfg["kind"] not in KINDS:
+        raise ValueError(f"logger.kind: expected one of {KINDS}, got {logger_cfg['kind']!r}")
+    return logger_cfg["kind"]
 
 
 @contextmanager

@@ -25,19 +25,11 @@ from maskdet.evaluation.classifier_comparison import (
     protocol_inflation,
 )
 from maskdet.evaluation.summary import Summary, nest_metrics
+from maskdet.reporting.two_phase_files import FOLDERS, GROUPED, OVERLAID, PHOTOS
 from maskdet.schema import CROP_PREDICTIONS, CROPS, FOLDS, read_table
 from maskdet.stages.classifier_printout import print_classifiers
 from maskdet.stages.entry import Workspace, stage_main
 from maskdet.stages.rounded_files import write_rounded_csv, write_rounded_json
-
-GROUPED = "grouped"
-"""The protocol that keeps look-alikes in one part; every other one is held against it."""
-
-PHOTOS, FOLDERS = "photos", "folders"
-"""Where crops come from: annotated faces of the photos, or a set of crops sorted into a folder a class."""
-
-OVERLAID = "_overlaid"
-"""Ends the name of a classifier whose training faces drawn masks were added to."""
 
 
 class _Run(NamedTuple):

@@ -6,12 +6,12 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from maskdet.data.crops import PIXELS_FILE, CropStore
-from maskdet.reporting.study_pictures import PHOTOS, PictureSettings, Stores, build_pictures
-from maskdet.reporting.two_phase_files import read_study
+from maskdet.reporting.study_pictures import PictureSettings, Stores, build_pictures
+from maskdet.reporting.two_phase_files import FOLDERS, PHOTOS, read_study
 from maskdet.reporting.two_phase_page import StudySettings, build_study_page, write_study_page
 from maskdet.stages.entry import Workspace, stage_main
 
-_CROP_STORES = {PHOTOS: "build/crops", "folders": "build/folder_crops"}
+_CROP_STORES = {PHOTOS: "build/crops", FOLDERS: "build/folder_crops"}
 _OVERLAYS = "build/overlays"
 
 

@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 
-from maskdet.reporting.wandb_runs import group_name, open_run
+from maskdet.reporting.wandb_runs import group_name, logger_kind, open_run
 
 if TYPE_CHECKING:
     import wandb
-
-KINDS = ("wandb", "tensorboard", "csv")
 
 
 @dataclass
@@ -63,11 +61,8 @@ def open_part_tracker(cfg: DictConfig, name: str, folder: Path) -> Iterator[Part
     Raises:
         ValueError: If `logger.kind` is unknown.
     """
-    kind = cfg.logger.kind
-    if kind not in KINDS:
-        raise ValueError(f"logger.kind: expected one of {KINDS}, got {kind!r}")
     config = OmegaConf.to_container(cfg, resolve=True)
-    if kind == "tensorboard":
+    if logger_kind(config["logger"]) == "tensorboard":
         yield PartTracker(
             None, {"save_dir": str(folder / "tensorboard"), "name": group_name(None, config), "version": name}
         )

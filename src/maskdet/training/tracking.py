@@ -21,11 +21,10 @@ from maskdet.reporting.wandb_content import (
     log_predictions_table,
     log_summary,
 )
-from maskdet.reporting.wandb_runs import group_name, open_run
+from maskdet.reporting.wandb_runs import group_name, logger_kind, open_run
 from maskdet.schema import CLASS_NAMES, PREDICTIONS, validate
 from maskdet.training.prediction import predict_batches
 
-KINDS = ("wandb", "tensorboard", "csv")
 SHEET_FILE = "augmented.jpg"
 SHEET_IMAGES = 16
 
@@ -63,11 +62,8 @@ def open_tracker(cfg: DictConfig, folder: Path, tables_are: dict) -> Iterator[tu
     Raises:
         ValueError: If `logger.kind` is unknown.
     """
-    kind = cfg.logger.kind
-    if kind not in KINDS:
-        raise ValueError(f"logger.kind: expected one of {KINDS}, got {kind!r}")
     config = OmegaConf.to_container(cfg, resolve=True)
-    if kind == "tensorboard":
+    if logger_kind(config["logger"]) == "tensorboard":
         logger = TensorBoardLogger(folder / "tensorboard", name=group_name(None, config), version=run_name(cfg.fold))
         try:
             yield [logger], None
