@@ -20,9 +20,9 @@ PIPELINES = {
 }
 EVERY_STAGE = STAGES | PIPELINES
 WITHOUT_EFFECT = {
-    "train": ("maskdet.reporting", "maskdet.evaluation"),
+    "train": ("maskdet.reporting", "maskdet.evaluation", "maskdet.training.tracking"),
     "predict": ("maskdet.reporting",),
-    "classify": ("maskdet.reporting",),
+    "classify": ("maskdet.reporting", "maskdet.training.part_tracking"),
 }
 """What a stage imports to show its work, not to do it: an edit there must not run it again."""
 
@@ -54,7 +54,7 @@ def test_a_stage_depends_on_all_code_that_it_runs(stage: str, imports: grimp.Imp
 @pytest.mark.parametrize("stage", ["train", "two_phase:classify"])
 def test_what_a_restart_compares_is_the_code_that_decides_the_result(stage: str) -> None:
     """Of the code that a training depends on, all that is no mere bookkeeping is in the key of its resume folder."""
-    bookkeeping = {"atomic.py", "training/part_tracking.py", "training/resume.py", "training/tracking.py"}
+    bookkeeping = {"atomic.py", "training/resume.py"}
     code = set(importlib.import_module(EVERY_STAGE[stage]["cmd"].split()[2]).CODE)
     deps = {dep.removeprefix("src/maskdet/") for dep in EVERY_STAGE[stage]["deps"] if dep.startswith("src/")}
     assert code == {dep for dep in deps - bookkeeping if not dep.startswith("stages/")}

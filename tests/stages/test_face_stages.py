@@ -143,7 +143,8 @@ def scored(workspace, capsys) -> tuple[Workspace, DictConfig, dict, str]:
         write_table(table, workspace.output(f"build/faces/{name}.parquet"), FACES)
         path = workspace.output(f"reports/two_phase/find_faces/{name}.json")
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"ms_per_image": 12.5, "device": "cpu", "threads": 1, "num_images": 3}))
+        times = {"ms_per_image": 12.5, "cpu_ms_per_image": 11.5}
+        path.write_text(json.dumps(times | {"device": "cpu", "threads": 1, "num_images": 3}))
     return workspace, cfg, score_faces.run(cfg, workspace), capsys.readouterr().out
 
 

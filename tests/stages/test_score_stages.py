@@ -212,6 +212,7 @@ def test_the_cost_of_a_model_is_the_sum_of_its_steps(study):
     find = models["two_phase/mtcnn"]["cost"]["find_faces"]
     assert models["two_phase/mtcnn"]["ms_per_image"] == pytest.approx(find["ms_per_image"] + 21.4)
     assert models["rescored"]["ms_per_image"] == pytest.approx(311.4)
+    assert models["rescored"]["cpu_ms_per_image"] == pytest.approx(1.5 * 311.4)
     assert models["rescored"]["cost"]["detect"]["threads"] == 2
 
 
@@ -228,7 +229,7 @@ def test_only_the_folds_of_the_config_are_scored(study):
     ("change", "error", "message"),
     [
         ("no cost", FileNotFoundError, r"rescore\.json: expected what the stage says of its cost, found no file"),
-        ("no figure", ValueError, r"rescore\.json: expected the key 'threads', got \['device', 'ms_per_image'\]"),
+        ("no figure", ValueError, r"rescore\.json: expected the key 'cpu_ms_per_image', got \['dev"),
         ("foreign fold", ValueError, r"mtcnn\.parquet: predictions of fold 0: expected images held out in fold 0 only"),
         ("no table", FileNotFoundError, r"centerface\.parquet: expected the table 'predictions', found no file"),
     ],

@@ -11,7 +11,7 @@ from maskdet.reporting.classifier_tables import difference_text, estimate_text
 from maskdet.reporting.comparison import p_text
 from maskdet.reporting.figure_files import figure_svg
 from maskdet.reporting.html import FigureBlock
-from maskdet.reporting.model_section import machine_names
+from maskdet.reporting.model_section import machine_names, time_shown
 from maskdet.reporting.palette import class_style
 from maskdet.reporting.summary_tables import TextTable, third_names
 from maskdet.reporting.two_phase_figures import EstimateAxis, estimate_rows, plot_estimates, plot_face_curves
@@ -63,7 +63,7 @@ def face_section(
     num_faces = record["num_true_faces"]
     text = (
         f"{record['num_images']:,} images with {num_faces[_ALL]:,} true faces, whatever they wear. The detectors were "
-        "trained on other photos, so that all images are new to them. Recall, precision and F1 count faces found at "
+        "trained on other sets, and score thresholds chosen on fold 1. Recall, precision and F1 count faces found at "
         "each detector's own score threshold; AP ranks all that it found."
     )
     return FaceSection(
@@ -116,12 +116,13 @@ def detectors_table(rows: pd.DataFrame, record: Mapping, ious: list[str]) -> Tex
     """Return a row a detector with its figures on all faces; arguments as in `face_section`."""
     metrics = [f"ap_{iou}" for iou in ious] + [f"{rate}_{ious[0]}" for rate in ("recall", "precision", "f1")]
     metrics += [f"{rate}_{iou}" for iou in ious[1:] for rate in ("recall", "precision")]
-    header = ["face detector", *(_metric_text(metric) for metric in metrics), "ms an image", "images without a face"]
+    key, heading = time_shown(record["detectors"].values())
+    header = ["face detector", *(_metric_text(metric) for metric in metrics), heading, "images without a face"]
     cells, notes = [], []
     for name, of_detector in rows[rows["subgroup"] == _ALL].groupby("detector", sort=False):
         by_metric = of_detector.set_index("metric")[["value", "low", "high"]].reindex(metrics)
         told = record["detectors"][name]
-        cost = [f"{told['ms_per_image']:,.0f}", f"{told['num_images_without_face']:,}"]
+        cost = [f"{told[key]:,.0f}", f"{told['num_images_without_face']:,}"]
         cells.append([name, *(estimate_text(*ends) for ends in by_metric.to_numpy(float).tolist()), *cost])
         notes.append(f"score ≥ {told['score_threshold']:g}")
     return TextTable(header, cells, notes)

@@ -67,7 +67,9 @@ def model_section(rows: pd.DataFrame, record: Mapping, classifier: str, num_repl
         f"{record['num_images']:,} images with {record['num_faces']:,} faces in {record['num_groups']:,} groups of "
         f"look-alikes (folds held out: {folds}). All ways are judged on these same images by models that did not "
         f"train on them. Two phases: a face detector, then {classifier} on each crop; re-scored: EfficientDet's boxes, "
-        "scores blended with what the same classifier says."
+        "scores blended with what the same classifier says, by a weight that was chosen on fold 0. Boxes of face "
+        "detectors are moved and scaled to where this set's annotators draw them, one correction a detector, the "
+        "medians over all folds (without the held-out fold they differ by 0.01 at most); “as found”: without it."
     )
     note = (
         "Below each figure its 95 % interval. Differences and p-values: groups of look-alike images drawn anew, the "
@@ -80,7 +82,8 @@ def model_section(rows: pd.DataFrame, record: Mapping, classifier: str, num_repl
 def models_table(rows: pd.DataFrame, record: Mapping, num_replicates: int) -> TextTable:
     """Return a row a model; arguments as in `model_section`."""
     classes = [f"AP50, {class_style(name).short_name}" for name in CLASS_NAMES]
-    header = ["way", *_COMPARED.values(), *classes, "ms an image"]
+    key, heading = time_shown(_all_steps(record))
+    header = ["way", *_COMPARED.values(), *classes, heading]
     for name in _COMPARED.values():
         header += [f"{name} − EfficientDet", "p"]
     cells, notes = [], []
@@ -88,11 +91,11 @@ def models_table(rows: pd.DataFrame, record: Mapping, num_replicates: int) -> Te
         by_metric, cost = of_model.set_index("metric"), record["models"][model]
         metrics = [*_COMPARED, *(f"ap_50/{name}" for name in CLASS_NAMES)]
         row = [model_name(model), *(estimate_text(*ends) for ends in _ends(by_metric, metrics))]
-        row.append(f"{cost['ms_per_image']:,.0f}")
+        row.append(f"{cost[key]:,.0f}")
         for metric in _COMPARED:
             row += _difference_cells(by_metric.loc[metric], num_replicates)
         cells.append(row)
-        notes.append(_cost_text(cost["cost"]))
+        notes.append(_cost_text(cost["cost"], key))
     return TextTable(header, cells, notes)
 
 
@@ -107,23 +110,42 @@ def _difference_cells(row: pd.Series, num_replicates: int) -> list[str]:
     return [difference, p_text(row["p_value"], num_replicates)]
 
 
-def _cost_text(steps: Mapping[str, Mapping]) -> str:
+def _cost_text(steps: Mapping[str, Mapping], key: str) -> str:
     """Return what each step takes.
 
-    >>> _cost_text({"classify": {"ms_per_image": 21.4}, "find_faces": {"ms_per_image": 80.0}})
+    >>> _cost_text({"classify": {"ms_per_image": 21.4}, "find_faces": {"ms_per_image": 80.0}}, "ms_per_image")
     'find faces 80 ms, classify 21 ms'
     """
-    parts = [f"{name.replace('_', ' ')} {step['ms_per_image']:,.0f} ms" for name, step in steps.items()]
+    parts = [f"{name.replace('_', ' ')} {step[key]:,.0f} ms" for name, step in steps.items()]
     return ", ".join(sorted(parts, key=lambda part: part.startswith("classify")))
 
 
 def _machine_text(record: Mapping) -> str:
     """Say on what the times were taken; where the steps differ, that they do not compare."""
-    steps = [step for model in record["models"].values() for step in model["cost"].values()]
+    steps = _all_steps(record)
     machines = machine_names(steps)
+    if time_shown(steps)[0] == "cpu_ms_per_image":
+        return "CPU ms: of all threads together, so that their number and other programs do not matter."
     if len(machines) == 1:
         return f"Times: {machines[0]}."
     return f"Times were taken on different machines ({'; '.join(machines)}): compare them with caution."
+
+
+def _all_steps(record: Mapping) -> list[Mapping]:
+    return [step for model in record["models"].values() for step in model["cost"].values()]
+
+
+def time_shown(costs: Iterable[Mapping]) -> tuple[str, str]:
+    """Return the key of the time by which costs compare, and its heading.
+
+    >>> time_shown([{"device": "cpu", "threads": 2}, {"device": "cpu", "threads": 1}])
+    ('cpu_ms_per_image', 'CPU ms an image')
+    >>> time_shown([{"device": "cuda", "threads": 2}])
+    ('ms_per_image', 'ms an image')
+    """
+    if all(cost["device"] == "cpu" for cost in costs):
+        return "cpu_ms_per_image", "CPU ms an image"
+    return "ms_per_image", "ms an image"
 
 
 def machine_names(costs: Iterable[Mapping]) -> list[str]:
@@ -182,16 +204,17 @@ def _estimates(rows: pd.DataFrame, columns: tuple[str, str, str]) -> pd.DataFram
 
 
 def _cost_point(model: str, rows: pd.DataFrame, record: Mapping) -> tuple[str, float, Mapping]:
-    return model_name(model), record["models"][model]["ms_per_image"], rows.set_index("metric").loc["map_50"]
+    key, _ = time_shown(_all_steps(record))
+    return model_name(model), record["models"][model][key], rows.set_index("metric").loc["map_50"]
 
 
 def model_tiles(rows: pd.DataFrame, record: Mapping) -> list[Tile]:
     """Return mAP50 of one stage, of the best two phases and of re-scored boxes; arguments as in `model_section`."""
     by_model = rows[rows["metric"] == "map_50"].set_index("model")
-    tiles = []
+    tiles, (key, heading) = [], time_shown(_all_steps(record))
     for model in [name for name in (BASELINE, best_two_phase(rows), RESCORED) if name in by_model.index]:
         value, low, high = by_model.loc[model, ["value", "low", "high"]]
         ends = "" if pd.isna(low) or pd.isna(high) else f"{number(low)} to {number(high)}"
-        small = f"{record['models'][model]['ms_per_image']:,.0f} ms an image"
+        small = f"{record['models'][model][key]:,.0f} {heading}"
         tiles.append(Tile(f"mAP50, {model_name(model)}", number(value), ends, small))
     return tiles

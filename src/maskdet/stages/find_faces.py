@@ -1,6 +1,5 @@
 """Stage `find_faces`: the faces that one detector finds in every image, whatever they wear, and what an image cost."""
 
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from tqdm import tqdm
 from maskdet.data.image import read_image
 from maskdet.models.face_detectors.interface import FaceDetector, FoundFaces
 from maskdet.schema import BOX_COLUMNS, FACES, IMAGES, read_table, write_table
+from maskdet.stages.cost import Cost
 from maskdet.stages.entry import Workspace, stage_main
 from maskdet.stages.json_report import write_json
 
@@ -21,7 +21,8 @@ from maskdet.stages.json_report import write_json
 def run(cfg: DictConfig, workspace: Workspace) -> pd.DataFrame:
     """Write `build/faces/<name>.parquet` and `reports/two_phase/find_faces/<name>.json`.
 
-    The detectors were trained on other photos, so that every image is unseen, whatever its fold.
+    The detectors were trained on other sets, so that every image counts as unseen, whatever its fold; these are photos
+    of the web, and nobody has searched those sets for them.
 
     Args:
         cfg: Reads `face_detector`, an option of the group `face_detector`.
@@ -38,17 +39,11 @@ def run(cfg: DictConfig, workspace: Workspace) -> pd.DataFrame:
     detector = instantiate(cfg.face_detector, _convert_="all")
     images = read_table(workspace.input("build/table/images.parquet"), IMAGES)
     cv2.setNumThreads(torch.get_num_threads())  # OpenCV does not read OMP_NUM_THREADS
-    begin = time.perf_counter(), time.process_time()
+    begin = Cost.now()
     found = _find_in_files(detector, images, workspace.input("build/raw/images"))
-    seconds, cpu_seconds = time.perf_counter() - begin[0], time.process_time() - begin[1]
+    cost = (Cost.now() - begin).report(len(images), "cpu")  # from the file to the boxes
     table = _table(found, images["file_name"])
     counts = _counts(found, detector.options.score_threshold)
-    cost = {
-        "ms_per_image": round(1000 * seconds / len(images), 1),  # from the file to the boxes
-        "cpu_ms_per_image": round(1000 * cpu_seconds / len(images), 1),  # of all threads: other programs do not count
-        "device": "cpu",
-        "threads": torch.get_num_threads(),
-    }
     write_table(table, workspace.output(f"build/faces/{detector.name}.parquet"), FACES)
     write_json({**counts, **cost}, workspace.output(f"reports/two_phase/find_faces/{detector.name}.json"))
     print(

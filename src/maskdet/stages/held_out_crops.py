@@ -1,13 +1,11 @@
 """What classifiers of crops say of boxes in photos, each photo judged by the classifier that held its fold out."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import pandas as pd
-import torch
 from omegaconf import DictConfig
 from tqdm import tqdm
 
@@ -17,6 +15,7 @@ from maskdet.models.classifiers import load_classifier
 from maskdet.models.device import best_device
 from maskdet.models.two_phase import BoxClassifier
 from maskdet.schema import BOX_COLUMNS, CLASS_NAMES
+from maskdet.stages.cost import Cost, CostReport
 from maskdet.stages.entry import Workspace
 
 
@@ -26,29 +25,20 @@ class JudgedBoxes:
 
     Attributes:
         probabilities: (N, C) float32, in the order of the boxes.
-        seconds: Spent on cutting and classifying; reading photos and weights is not in it.
-        cpu_seconds: The same of all threads together; on a busy machine it says more.
+        cost: Of cutting and classifying; reading photos and weights is not in it.
     """
 
     probabilities: np.ndarray
-    seconds: float
-    cpu_seconds: float
+    cost: Cost
 
-    def cost(self, num_images: int) -> dict[str, float | int | str]:
-        """Return what a report says of it: milliseconds for each of `num_images`, and on what machine.
+    def report(self, num_images: int) -> CostReport:
+        """Return what a report says of the cost.
 
         Args:
             num_images: Of the photos that were looked at; those without a box count, they cost nothing.
         """
-        per_image = 1000 / max(num_images, 1)
-        return {
-            "ms_per_image": round(self.seconds * per_image, 2),
-            "cpu_ms_per_image": round(self.cpu_seconds * per_image, 2),
-            "num_images": num_images,
-            "num_boxes_classified": len(self.probabilities),
-            "device": best_device().type,
-            "threads": torch.get_num_threads(),
-        }
+        counts = {"num_images": num_images, "num_boxes_classified": len(self.probabilities)}
+        return counts | self.cost.report(num_images, best_device().type)
 
 
 def judge_boxes(
@@ -68,7 +58,7 @@ def judge_boxes(
         ValueError: If a photo has no fold, or the classifier knows other classes than `CLASS_NAMES`.
     """
     probabilities = np.zeros((len(boxes), len(CLASS_NAMES)), np.float32)  # (N, C)
-    corners, spent = boxes[BOX_COLUMNS].to_numpy(), np.zeros(2)  # (N, 4), seconds by the clock and of the CPU
+    corners, spent = boxes[BOX_COLUMNS].to_numpy(), Cost()  # (N, 4)
     rows_of_file = boxes.groupby("file_name").indices
     files = pd.Series({name: fold_of_file.get(name, -1) for name in rows_of_file}, dtype="int64")
     if (files < 0).any():
@@ -77,14 +67,10 @@ def judge_boxes(
         classifier = _held_out_classifier(int(fold), cfg, workspace)
         for name in tqdm(names, desc=f"classify boxes of fold {fold}", unit="photo", disable=None):
             image, rows = read_image(workspace.input("build/raw/images") / name), rows_of_file[name]
-            begin = _clocks()
+            begin = Cost.now()
             probabilities[rows] = classifier.probabilities(image, corners[rows])
-            spent += _clocks() - begin
-    return JudgedBoxes(probabilities, *spent.tolist())
-
-
-def _clocks() -> np.ndarray:
-    return np.array([time.perf_counter(), time.process_time()])
+            spent += Cost.now() - begin
+    return JudgedBoxes(probabilities, spent)
 
 
 def _held_out_classifier(fold: int, cfg: DictConfig, workspace: Workspace) -> BoxClassifier:

@@ -1,4 +1,4 @@
-"""The tables that `evaluate` and `analyse` read: images, true boxes, folds, and what each fold's model found."""
+"""The tables that stages read which judge a detector out of fold: images, true boxes, folds, and what each fold's model found."""
 
 from dataclasses import dataclass
 

@@ -13,7 +13,7 @@ WIDTH = 100
 
 
 def print_models(summary: Summary) -> None:
-    """Print mAP50 with its p-value against the first model, mAP, AP50 of each class, and milliseconds an image.
+    """Print mAP50 with its p-value against the first model, mAP, AP50 of each class, and CPU milliseconds an image.
 
     Args:
         summary: What `stages.score_models.run` returns.
@@ -25,14 +25,14 @@ def print_models(summary: Summary) -> None:
     table.columns[0].no_wrap = True
     for heading in ("mAP50", "p", "mAP"):
         table.add_column(heading, no_wrap=True)
-    for heading in (*(class_style(name).short_name for name in CLASS_NAMES), "ms"):
+    for heading in (*(class_style(name).short_name for name in CLASS_NAMES), "CPU ms"):
         table.add_column(heading, justify="right", no_wrap=True)
     for name, model in summary["models"].items():
         table.add_row(name, *_cells(model))
     console.print(table)
     console.print(
         f"p: of mAP50, paired against {baseline}; columns of classes: AP50; [low, high]: 95 % intervals over groups of "
-        "look-alike photos; ms an image: sum of the steps' own measurements; -: undefined",
+        "look-alike photos; CPU ms an image: sum of the steps' own measurements, all threads; -: undefined",
         markup=False,
     )
 
@@ -46,4 +46,4 @@ def _cells(model: Summary) -> list[str]:
     interval = literal(interval_text(*(model[end]["map_50"] for end in ("value", "low", "high"))))
     p_value = figure_text(model["difference"]["p_value"]["map_50"]) if "difference" in model else "-"
     classes = (figure_text(model["value"]["ap_50"][name]) for name in CLASS_NAMES)
-    return [interval, p_value, figure_text(model["value"]["map"]), *classes, f"{model['ms_per_image']:.0f}"]
+    return [interval, p_value, figure_text(model["value"]["map"]), *classes, f"{model['cpu_ms_per_image']:.0f}"]

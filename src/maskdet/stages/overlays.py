@@ -3,7 +3,7 @@
 import time
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,8 +72,10 @@ def run(cfg: DictConfig, workspace: Workspace) -> dict:
     seconds = time.perf_counter() - started
     drawings = [
         _drawing(face, points, variant, settings, cfg.seed)
-        for face, points in kept
-        for variant in range(settings.variants)
+        for (face, points), num_variants in zip(
+            kept, _variants([face.group for face, _ in kept], settings), strict=True
+        )
+        for variant in range(num_variants)
     ]
     table = _table(drawings)
     pixels = (
@@ -90,13 +92,20 @@ def _check_settings(settings: DictConfig) -> None:
     for name in ("min_presence", "min_agreement", "min_inside"):
         if not 0 <= settings[name] <= 1:
             raise ValueError(f"overlay.{name}: expected a share in [0, 1], got {settings[name]}")
-    if settings.variants < 1:
-        raise ValueError(f"overlay.variants: expected at least 1, got {settings.variants}")
+    for name in ("variants", "max_per_group"):
+        if settings[name] < 1:
+            raise ValueError(f"overlay.{name}: expected at least 1, got {settings[name]}")
     if not 0 < settings.max_yaw_degrees <= 90:
         raise ValueError(
             f"overlay.max_yaw_degrees: expected more than 0 and at most 90, got {settings.max_yaw_degrees}"
         )
     random_mask(settings.shapes, settings.worn, np.random.default_rng(0))  # refuses unknown names before any work
+
+
+def _variants(groups: Sequence[int], settings: DictConfig) -> list[int]:
+    """Return how many masks each face gets, given its group: fewer where many faces are of one group, one at least."""
+    num_faces = Counter(groups)
+    return [max(1, min(settings.variants, settings.max_per_group // num_faces[group])) for group in groups]
 
 
 def _usable_faces(
@@ -188,6 +197,9 @@ def _report(settings: DictConfig, table: pd.DataFrame, num_bare: int, num_kept: 
         "num_faces_masked": num_kept,
         "num_skipped": {reason: int(skipped[reason]) for reason in _REASONS},
         "num_groups_of_photos": int(faces["group"].nunique()),
+        "largest_group_share": round(float(table["group"].value_counts(normalize=True).max()), 4)
+        if len(table)
+        else None,
         "faces_masked_per_fold": {str(k): int(n) for k, n in faces["fold"].value_counts().sort_index().items()},
         "num_overlays": len(table),
         "per_class": {name: int((table["class_name"] == name).sum()) for name in CLASS_NAMES if name != BARE},

@@ -1,9 +1,6 @@
 """Stage `predict`: out-of-fold detections of one fold's images, by the model that has not seen them."""
 
-import time
-
 import pandas as pd
-import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch.utils.data import DataLoader
@@ -17,6 +14,7 @@ from maskdet.models.device import best_device
 from maskdet.models.efficientdet import EfficientDetector
 from maskdet.models.weights import load_detector
 from maskdet.schema import IMAGES, PREDICTIONS, read_table, write_table
+from maskdet.stages.cost import Cost
 from maskdet.stages.entry import Workspace, stage_main
 from maskdet.stages.fold_tables import read_tables
 from maskdet.stages.json_report import write_json
@@ -32,7 +30,7 @@ def run(cfg: DictConfig, workspace: Workspace) -> None:
     own = workspace.output(place)  # of a Hydra run folder that trained: `hydra.run.dir=` names it
     weights_dir = own if own.is_dir() else workspace.input(place)
     detector = load_detector(weights_dir, OmegaConf.to_container(options.detect)).to(best_device())
-    begin = time.perf_counter()
+    begin = Cost.now()
     found = [
         _predict_view(cfg, detector, EvaluationSet(images, framing), mirrored) for framing, mirrored in _views(options)
     ]
@@ -42,16 +40,10 @@ def run(cfg: DictConfig, workspace: Workspace) -> None:
         table = fuse_predictions(found, sizes, rule.fusion_iou_threshold, min_score=rule.fusion_min_score)
     else:
         table = found[0]
-    cost = {
-        "seconds_per_image": round((time.perf_counter() - begin) / len(names), 4),
-        "views": len(found),
-        "device": detector.mean.device.type,
-        "threads": torch.get_num_threads(),
-    }
+    cost = {"views": len(found), **(Cost.now() - begin).report(len(names), detector.mean.device.type)}
     write_table(table, workspace.output(f"build/predictions/{cfg.fold}.parquet"), PREDICTIONS)
     write_json(cost, workspace.output(f"reports/predict/{cfg.fold}.json"))
-    milliseconds = 1000 * cost["seconds_per_image"]
-    print(f"fold {cfg.fold}: {len(table)} detections in {len(names)} images, {milliseconds:.0f} ms an image")
+    print(f"fold {cfg.fold}: {len(table)} detections in {len(names)} images, {cost['ms_per_image']:.0f} ms an image")
 
 
 def _views(options: DictConfig) -> list[tuple[Letterbox | Stretch, bool]]:

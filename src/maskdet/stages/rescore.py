@@ -40,7 +40,7 @@ def run(cfg: DictConfig, workspace: Workspace) -> pd.DataFrame:
     judged = judge_boxes(boxes, fold_of_file, cfg, workspace)
     table = rescored(found, boxes, judged.probabilities, options.rescore.class_weight)
     write_table(table, workspace.output("build/two_phase/rescored.parquet"), PREDICTIONS)
-    cost = {"classifier": options.classifier, **judged.cost(len(pooled.images))}
+    cost = {"classifier": options.classifier, **judged.report(len(pooled.images))}
     write_json(cost, workspace.output("reports/two_phase/rescore.json"))
     print(
         f"rescored by {options.classifier}: {len(table)} detections of {len(boxes)} boxes in {len(pooled.images)} "

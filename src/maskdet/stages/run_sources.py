@@ -130,11 +130,11 @@ def _costs(name: str, folder: Path, folds: Sequence[int]) -> list[str]:
     for path in files:
         with suppress(OSError, ValueError):  # a figure beside the result: where it cannot be read there is no note
             costs.append(json.loads(path.read_text()))
-    if not all(isinstance(cost, dict) and set(cost) >= {"seconds_per_image", "views", "device"} for cost in costs):
+    if not all(isinstance(cost, dict) and set(cost) >= {"ms_per_image", "views", "device"} for cost in costs):
         return [f"{name}: reports/predict/ does not say what an image cost"]
     if not costs:
         return []
-    milliseconds = 1000 * sum(cost["seconds_per_image"] for cost in costs) / len(costs)
+    milliseconds = sum(cost["ms_per_image"] for cost in costs) / len(costs)
     how = sorted({f"{cost['views']} view(s), {cost['device']}, {cost.get('threads', '?')} thread(s)" for cost in costs})
     return [f"{name}: {milliseconds:.0f} ms an image ({'; '.join(how)})"]
 

@@ -194,12 +194,12 @@ def _curves(detectors: dict[str, _Detector], iou_threshold: float) -> pd.DataFra
 
 
 def _print(rows: dict[str, pd.DataFrame], summary: Summary, iou_threshold: float) -> None:
-    table = Table("", *(f"{rate} [95 %]" for rate in _RATES), "ms", box=SIMPLE, pad_edge=False)
+    table = Table("", *(f"{rate} [95 %]" for rate in _RATES), "CPU ms", box=SIMPLE, pad_edge=False)
     for name, part in rows.items():
         of_metric = part[part["subgroup"] == ALL].set_index("metric")
         figures = (of_metric.loc[metric_name(rate, iou_threshold).split("/")[0]] for rate in _RATES)
         cells = [interval_text(row["value"], row["low"], row["high"]) for row in figures]
-        table.add_row(name, *cells, f"{summary['detectors'][name]['ms_per_image']:.0f}")
+        table.add_row(name, *cells, f"{summary['detectors'][name]['cpu_ms_per_image']:.0f}")
     Console(highlight=False, width=100).print(table)
 
 

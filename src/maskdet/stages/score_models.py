@@ -14,6 +14,7 @@ from maskdet.evaluation.paired import paired_bootstrap
 from maskdet.evaluation.pooling import EvaluationTables, pool_folds
 from maskdet.evaluation.summary import Summary, nest_metrics
 from maskdet.schema import PREDICTIONS, read_table
+from maskdet.stages.cost import COST_KEYS, TIMES, CostReport
 from maskdet.stages.entry import Workspace, stage_main
 from maskdet.stages.held_out_tables import HeldOutTables, read_held_out
 from maskdet.stages.model_printout import print_models
@@ -21,8 +22,8 @@ from maskdet.stages.rounded_files import write_rounded_csv, write_rounded_json
 
 BASELINE, TWO_PHASE, RESCORED = "efficientdet", "two_phase", "rescored"
 
-Cost = dict[str, dict[str, float | int | str]]
-"""Step, e.g. "classify" → `ms_per_image`, `device`, `threads`."""
+Costs = dict[str, CostReport]
+"""Step, e.g. "classify" → what it says of its cost."""
 
 _AT_ONE_THRESHOLD = ("precision", "recall", "f1")
 """Left out: scores of different models mean different things, so that one threshold would compare nothing."""
@@ -33,7 +34,7 @@ class _Model:
     """What one model found, in the same photos for every model, and what that cost."""
 
     tables: EvaluationTables
-    cost: Cost
+    cost: Costs
 
 
 def run(cfg: DictConfig, workspace: Workspace) -> Summary:
@@ -49,8 +50,8 @@ def run(cfg: DictConfig, workspace: Workspace) -> Summary:
 
     Returns:
         `train_folds`, `num_images`, `num_faces`, `num_groups`, and `models`: name → `value`, `low`, `high` of each
-        metric (95 % intervals over groups of look-alikes), `cost` (of each step), `ms_per_image` (of all steps), and
-        but for the baseline `difference`: `value` (model − baseline), `low`, `high`, `p_value` of each metric, paired.
+        metric (95 % intervals over groups of look-alikes), `cost` (of each step), the `TIMES` of all steps, and but
+        for the baseline `difference`: `value` (model − baseline), `low`, `high`, `p_value` of each metric, paired.
 
     Raises:
         FileNotFoundError: If a table or a report of a cost is missing.
@@ -97,22 +98,20 @@ def _pooled(held_out: HeldOutTables, path: Path) -> EvaluationTables:
         raise ValueError(f"{path}: {error}") from error
 
 
-def _cost(path: Path) -> dict[str, float | int | str]:
-    """Return `ms_per_image`, `device` and `threads` of one step."""
+def _cost(path: Path) -> CostReport:
+    """Return what a step says of its cost: the keys of `maskdet.stages.cost.Cost.report`."""
     if not path.is_file():
         raise FileNotFoundError(f"{path}: expected what the stage says of its cost, found no file; run it first")
     report = json.loads(path.read_text(encoding="utf-8"))
-    if "seconds_per_image" in report:
-        report["ms_per_image"] = 1000 * report["seconds_per_image"]
-    lost = [key for key in ("ms_per_image", "device", "threads") if key not in report]
+    lost = [key for key in COST_KEYS if key not in report]
     if lost:
         raise ValueError(f"{path}: expected the key {lost[0]!r}, got {sorted(report)}")
-    return {key: report[key] for key in ("ms_per_image", "device", "threads")}
+    return {key: report[key] for key in COST_KEYS}
 
 
-def _mean_cost(costs: Sequence[dict[str, float | int | str]]) -> dict[str, float | int | str]:
+def _mean_cost(costs: Sequence[CostReport]) -> CostReport:
     """Return the mean over folds, which hold about equally many photos; the machine is that of the first."""
-    return costs[0] | {"ms_per_image": float(np.mean([cost["ms_per_image"] for cost in costs]))}
+    return costs[0] | {key: float(np.mean([cost[key] for cost in costs])) for key in TIMES}
 
 
 def _rows(
@@ -147,13 +146,13 @@ def _counts(held_out: HeldOutTables) -> Summary:
     }
 
 
-def _summary(rows: pd.DataFrame, cost: Cost) -> Summary:
+def _summary(rows: pd.DataFrame, cost: Costs) -> Summary:
     by_metric = rows.set_index("metric")
     ends = {"value": "difference", "low": "difference_low", "high": "difference_high", "p_value": "p_value"}
     summary = {end: nest_metrics(by_metric[end].to_dict()) for end in ("value", "low", "high")}
     if by_metric["difference"].notna().any():
         summary["difference"] = {end: nest_metrics(by_metric[column].to_dict()) for end, column in ends.items()}
-    return summary | {"cost": cost, "ms_per_image": float(sum(step["ms_per_image"] for step in cost.values()))}
+    return summary | {"cost": cost} | {key: float(sum(step[key] for step in cost.values())) for key in TIMES}
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ def run(cfg: DictConfig, workspace: Workspace) -> pd.DataFrame:
     judged = judge_boxes(faces, fold_of_file, cfg, workspace)
     table = class_table(faces, judged.probabilities, fold_of_file, options.class_weight, options.min_score)
     write_table(table, workspace.output(f"build/two_phase/{name}.parquet"), PREDICTIONS)
-    cost = {"classifier": options.classifier, **judged.cost(len(fold_of_file))}
+    cost = {"classifier": options.classifier, **judged.report(len(fold_of_file))}
     write_json(cost, workspace.output(f"reports/two_phase/two_phase/{name}.json"))
     print(
         f"{name} + {options.classifier}: {len(faces)} faces in {len(fold_of_file)} photos, {len(table)} detections; "

@@ -1,0 +1,107 @@
+"""Labelled images of any origin: what a reader of VOC, YOLO, COCO or CSV files found, and what is wrong with it.
+
+Readers take what they can and note the rest as findings; who wants all or nothing calls `refuse_errors`. So one reader
+serves a conversion, which must be right, and an audit, which must see everything.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+ERROR, WARNING, NOTE = "error", "warning", "note"
+"""Severities: an error makes a label or a picture wrong or unusable; a warning may; a note is worth knowing."""
+
+_NUM_LISTED = 5
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is wrong with a set, or worth knowing.
+
+    Attributes:
+        file: Posix path relative to the set's root.
+        rule: Short name with hyphens, `box-outside`; `maskdet.data.audit.rules` says what each means.
+        severity: One of `ERROR`, `WARNING`, `NOTE`.
+        detail: What was expected and what was found, with the place in the file.
+        repair: What a repair does about it; empty: nothing, a person has to decide.
+    """
+
+    file: str
+    rule: str
+    severity: str
+    detail: str
+    repair: str = ""
+
+
+@dataclass(frozen=True)
+class LabelledBox:
+    """An object as written.
+
+    Attributes:
+        class_name: As written; of files that count classes, the name of that number.
+        box_xyxy: (x_min, y_min, x_max, y_max) in pixels of the stored image (an EXIF orientation is ignored), maximum
+            exclusive, neither clipped nor ordered; finite.
+        is_difficult: VOC's flag; False where the format has none.
+        place: Where it stands in its file: `line 3`, `object 2`, `annotation 17`.
+    """
+
+    class_name: str
+    box_xyxy: tuple[float, float, float, float]
+    is_difficult: bool = False
+    place: str = ""
+
+
+@dataclass(frozen=True)
+class LabelledImage:
+    """An image with its objects.
+
+    Attributes:
+        file_name: Posix path relative to the set's root.
+        image_wh: Width and height of the stored pixels, from the file's header; None: no image that can be read.
+        boxes: Objects in the order of the file; none: an image without faces, or one without labels.
+        label_file: Posix path relative to the root of the file that labels it; None: there is none.
+    """
+
+    file_name: str
+    image_wh: tuple[int, int] | None
+    boxes: tuple[LabelledBox, ...]
+    label_file: str | None
+
+
+@dataclass(frozen=True)
+class LabelledSet:
+    """A data set as its files say it.
+
+    Attributes:
+        root: The folder that file names are relative to.
+        format: `voc`, `yolo`, `coco`, `csv`, or `images` (no labels).
+        class_names: All that the set declares, in its order; of formats that declare none, those that occur, sorted.
+        images: Sorted by file name.
+        findings: Of reading: labels that could not be taken, images and labels without each other.
+    """
+
+    root: Path
+    format: str
+    class_names: tuple[str, ...]
+    images: tuple[LabelledImage, ...]
+    findings: tuple[Finding, ...]
+
+
+def refuse_errors(origin: str, findings: Iterable[Finding]) -> None:
+    """Raise if there is an error among the findings.
+
+    Args:
+        origin: What the message calls the set.
+        findings: Of a reader or an audit.
+
+    Raises:
+        ValueError: The message counts the errors by rule and lists the first with file and detail.
+    """
+    errors = [finding for finding in findings if finding.severity == ERROR]
+    if not errors:
+        return
+    counts = ", ".join(f"{count} {rule}" for rule, count in Counter(error.rule for error in errors).most_common())
+    listed = "".join(f"\n  {error.file}: {error.detail}" for error in errors[:_NUM_LISTED])
+    more = f"\n  and {len(errors) - _NUM_LISTED} more" if len(errors) > _NUM_LISTED else ""
+    raise ValueError(f"{origin}: expected labels without errors, got {counts}:{listed}{more}")
