@@ -5,12 +5,15 @@ The Kaggle set's public results are all computed so.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import parse
+
+MAX_XML_BYTES = 2**20
+"""A larger annotation file is refused unread; some three thousand objects fit."""
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _FLAGS = {"0": False, "1": True}
@@ -18,11 +21,15 @@ _FLAGS = {"0": False, "1": True}
 
 @dataclass(frozen=True)
 class VocObject:
-    """An annotated object: the class as written, `(x_min, y_min, x_max, y_max)` in pixels as written, the flag."""
+    """An annotated object: the class as written, `(x_min, y_min, x_max, y_max)` in pixels as written, the flag.
+
+    `index` is its place among the file's objects, of which some may not have been taken.
+    """
 
     class_name: str
     box: tuple[float, float, float, float]
     is_difficult: bool
+    index: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -33,8 +40,27 @@ class VocFile:
     objects: tuple[VocObject, ...]
 
 
+@dataclass(frozen=True)
+class VocProblem:
+    """Something in an annotation file that could not be taken.
+
+    Attributes:
+        rule: `label-unreadable`, `entity-in-xml`, `label-columns` (a missing field) or `label-number`.
+        detail: The place, what was expected and what was found.
+    """
+
+    rule: str
+    detail: str
+
+
+class _ProblemError(ValueError):
+    def __init__(self, rule: str, detail: str) -> None:
+        super().__init__(detail)
+        self.problem = VocProblem(rule, detail)
+
+
 def read_voc(path: Path) -> VocFile:
-    """Read a VOC annotation file.
+    """Read a VOC annotation file, or refuse it as a whole.
 
     Args:
         path: The XML file.
@@ -46,37 +72,77 @@ def read_voc(path: Path) -> VocFile:
         ValueError: If the file is no well-formed XML, declares entities, is no `<annotation>`, or if an object lacks
             a field or has one that is not a number. The message names the file and the value.
     """
+    content, problems = read_voc_leniently(path)
+    if problems:
+        raise ValueError(f"{path.name}: {problems[0].detail}")
+    return content
+
+
+def read_voc_leniently(path: Path) -> tuple[VocFile, tuple[VocProblem, ...]]:
+    """Read what can be read of a VOC annotation file.
+
+    Args:
+        path: The XML file.
+
+    Returns:
+        The sound objects in the file's order, as `read_voc` returns them, and what is wrong with the others.
+    """
+    try:
+        root = _parse(path)
+    except _ProblemError as error:
+        return VocFile(None, ()), (error.problem,)
+    objects, problems = [], []
+    for index, node in enumerate(root.iter("object")):
+        try:
+            objects.append(_read_object(node, index))
+        except _ProblemError as error:
+            problems.append(error.problem)
+    try:
+        image_wh = _read_size(root.find("size"))
+    except _ProblemError as error:
+        image_wh = None
+        problems.append(error.problem)
+    return VocFile(image_wh, tuple(objects)), tuple(problems)
+
+
+def _parse(path: Path) -> Element:
+    num_bytes = path.stat().st_size
+    if num_bytes > MAX_XML_BYTES:
+        raise _ProblemError("label-unreadable", f"expected at most {MAX_XML_BYTES} bytes, got {num_bytes}")
     try:
         root = parse(path).getroot()
-    except (ParseError, DefusedXmlException, UnicodeError) as error:
-        raise ValueError(f"{path.name}: expected well-formed XML without entities, got {error!r}") from error
+    # an unknown encoding is a LookupError, one that expat cannot map a ValueError
+    except (ParseError, DefusedXmlException, LookupError, ValueError) as error:
+        rule = "entity-in-xml" if isinstance(error, DefusedXmlException) else "label-unreadable"
+        raise _ProblemError(rule, f"expected well-formed XML without entities, got {error!r}") from error
     if root.tag != "annotation":
-        raise ValueError(f"{path.name}: expected the root <annotation>, got <{root.tag}>")
-    objects = tuple(
-        _read_object(node, f"{path.name}: object {index}") for index, node in enumerate(root.iter("object"))
-    )
-    size = root.find("size")
+        raise _ProblemError("label-unreadable", f"expected the root <annotation>, got <{root.tag}>")
+    return root
+
+
+def _read_size(size: Element | None) -> tuple[int, int] | None:
     if size is None:
-        return VocFile(None, objects)
-    width, height = (_number(size, name, f"{path.name}: size") for name in ("width", "height"))
-    return VocFile((int(width), int(height)), objects)
+        return None
+    width, height = (_number(size, name, "size") for name in ("width", "height"))
+    return int(width), int(height)
 
 
-def _read_object(node: Element, place: str) -> VocObject:
+def _read_object(node: Element, index: int) -> VocObject:
+    place = f"object {index}"
     bndbox = node.find("bndbox")
     if bndbox is None:
-        raise ValueError(f"{place}: expected <bndbox>, got none")
+        raise _ProblemError("label-columns", f"{place}: expected <bndbox>, got none")
     flag = (node.findtext("difficult") or "0").strip()
     if flag not in _FLAGS:
-        raise ValueError(f"{place}: expected <difficult> 0 or 1, got {flag!r}")
+        raise _ProblemError("label-number", f"{place}: expected <difficult> 0 or 1, got {flag!r}")
     x_min, y_min, x_max, y_max = (_number(bndbox, name, place) for name in _CORNERS)
-    return VocObject(_text(node, "name", place), (x_min, y_min, x_max, y_max), _FLAGS[flag])
+    return VocObject(_text(node, "name", place), (x_min, y_min, x_max, y_max), _FLAGS[flag], index)
 
 
 def _text(node: Element, name: str, place: str) -> str:
     text = (node.findtext(name) or "").strip()
     if not text:
-        raise ValueError(f"{place}: expected <{name}> with a value, got none")
+        raise _ProblemError("label-columns", f"{place}: expected <{name}> with a value, got none")
     return text
 
 
@@ -85,7 +151,7 @@ def _number(node: Element, name: str, place: str) -> float:
     try:
         number = float(text)
     except ValueError as error:
-        raise ValueError(f"{place}: expected a number in <{name}>, got {text!r}") from error
+        raise _ProblemError("label-number", f"{place}: expected a number in <{name}>, got {text!r}") from error
     if not math.isfinite(number):
-        raise ValueError(f"{place}: expected a finite number in <{name}>, got {text!r}")
+        raise _ProblemError("label-number", f"{place}: expected a finite number in <{name}>, got {text!r}")
     return number

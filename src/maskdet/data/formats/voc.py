@@ -1,0 +1,61 @@
+"""Sets in Pascal VOC format: an XML file an image, in `Annotations/`, in a folder of its own, or beside the image.
+
+Own code rather than supervision's, which takes a pixel from the minima (see `maskdet.data.voc`), decodes every picture,
+reads a missing XML file as an image without objects, and stops at the first malformed one.
+"""
+
+from maskdet.data.formats.collection import Collection
+from maskdet.data.formats.coordinates import check_number
+from maskdet.data.formats.files import SetFiles
+from maskdet.data.formats.pairing import pair_labels
+from maskdet.data.formats.progress import tracked
+from maskdet.data.formats.reader_rules import LabelError
+from maskdet.data.labelled_set import LabelledBox, LabelledSet
+from maskdet.data.voc import VocFile, read_voc_leniently
+
+_PEEK_BYTES = 4096
+
+
+def recognize_voc(files: SetFiles) -> str | None:
+    """Say which VOC files there are, if any."""
+    found = next((path for path in files.with_suffix(".xml") if _is_annotation(files, path)), None)
+    return f"VOC files such as {found}" if found else None
+
+
+def _is_annotation(files: SetFiles, path: str) -> bool:
+    with (files.root / path).open("rb") as stream:
+        return b"<annotation" in stream.read(_PEEK_BYTES).replace(b"\0", b"")  # also as UTF-16
+
+
+def read_voc_set(files: SetFiles) -> LabelledSet:
+    """Read a set in VOC format.
+
+    An XML file belongs to the image of the same name (`maskdet.data.formats.pairing`), whatever its `<filename>` says:
+    sets that were renamed or re-encoded keep wrong ones. Names of classes are stripped of white space at their ends.
+    """
+    collected = Collection.begin(files)
+    pairs = pair_labels(files.images, files.with_suffix(".xml"))
+    collected.findings += pairs.findings
+    for label_file in pairs.unpaired_labels:
+        collected.report(label_file, "labels-without-image", "expected an image of this name, found none")
+    for image, label_file in tracked(pairs.label_of.items(), "read VOC files"):
+        content, problems = read_voc_leniently(files.root / label_file)
+        for problem in problems:
+            collected.report(label_file, problem.rule, problem.detail)
+        if not any(problem.rule in ("label-unreadable", "entity-in-xml") for problem in problems):
+            collected.label(image, label_file, _boxes(collected, label_file, content))
+            collected.compare_size(image, label_file, content.image_wh)
+    return collected.finish("voc")
+
+
+def _boxes(collected: Collection, label_file: str, content: VocFile) -> list[LabelledBox]:
+    boxes = []
+    for item in content.objects:
+        place = f"object {item.index}"
+        try:
+            box = tuple(check_number(value) for value in item.box)
+        except LabelError as error:
+            collected.report(label_file, error.rule, f"{place}: {error}")
+            continue
+        boxes.append(LabelledBox(item.class_name, box, item.is_difficult, place))
+    return boxes
