@@ -58,8 +58,9 @@ FOLDS = _table(
     {
         "file_name": pa.Column(str, unique=True),
         "group": pa.Column("int32", pa.Check.ge(0), coerce=True),
-        "split_role": pa.Column(str, pa.Check.isin(["fold", "test"])),
-        "fold": pa.Column("int32", pa.Check.ge(-1), coerce=True),  # -1: split_role is test
+        # copy: of the image in `group` that it was turned from; trained on where that is, never judged
+        "split_role": pa.Column(str, pa.Check.isin(["fold", "test", "copy"])),
+        "fold": pa.Column("int32", pa.Check.ge(-1), coerce=True),  # -1: in no fold, as images with the role test
     },
 )
 PREDICTIONS = _table(

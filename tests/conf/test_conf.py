@@ -18,8 +18,8 @@ CHOICES = sorted(path.relative_to(CONF).with_suffix("").as_posix() for path in C
 GROUPS = sorted({choice.split("/")[0] for choice in CHOICES} - {"experiment", "sweep", "lever", "hydra"})
 EXPERIMENTS = [choice.split("/")[1] for choice in CHOICES if choice.startswith("experiment/")]
 OPTIMIZATION = {"optimizer", "scheduler", "trainer"}
-FREE_KEYS = {"classes", "lr_multipliers", "shapes", "worn"}
-"""Nodes whose keys are data: prefixes of parameter names, folders, kinds of masks."""
+FREE_KEYS = {"class_map", "classes", "lr_multipliers", "shapes", "shares", "splits", "worn"}
+"""Nodes whose keys are data: prefixes of parameter names, classes of others, folders, kinds of masks, parts."""
 
 
 def choices_of(group: str) -> list[str]:
@@ -131,7 +131,7 @@ READERS = {
     "classifier": ("training/*.py", "stages/classify.py"),
     "classify": ("training/*.py", "stages/classify.py", "reporting/wandb_runs.py"),
     "crops": ("stages/*crops.py", "stages/overlays.py"),
-    "data": ("stages/*.py", "data/archive.py", "data/manifest.py"),
+    "data": ("stages/*.py", "data/archive.py", "data/composite*.py", "data/manifest.py"),
     "evaluate": ("stages/evaluate.py", "stages/report.py"),
     "folder_crops": ("stages/folder_crops.py", "data/class_folders.py", "data/copies.py", "data/folds.py"),
     "hypotheses": ("stages/hypotheses.py",),
@@ -141,7 +141,9 @@ READERS = {
     "predict": ("stages/predict.py", "models/efficientdet.py"),
     "report": ("stages/report.py",),
     "score_faces": ("stages/score_faces.py",),
+    "score_sources": ("stages/score_sources.py",),
     "split": ("stages/split.py", "stages/evaluate.py", "data/folds.py", "data/duplicates.py"),
+    "studies": ("stages/*.py", "data/*.py", "models/efficientdet.py", "reporting/wandb_*.py", "training/*.py"),
     "trainer": ("training/fit.py", "models/efficientdet.py"),
     "two_phase": ("stages/*.py",),
 }

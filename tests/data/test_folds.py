@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from maskdet.data.folds import (
+    add_copies,
     assign_folds,
     check_folds,
     class_counts,
@@ -89,6 +90,60 @@ def test_the_key_is_the_set_of_classes():
     assert stratification_keys(images, faces).tolist() == [0, 0]
 
 
+def test_sources_are_spread_evenly_too():
+    """A second source counts above the classes; of a single one the keys are what they were."""
+    images, faces = _set([[0], [1], [0], [1]])
+    mixed = images.assign(source=["a", "a", "b", "b"])
+    assert stratification_keys(mixed, faces).tolist() == [1, 2, 8 + 1, 8 + 2]
+    assert stratification_keys(images.drop(columns="source"), faces).tolist() == [1, 2, 1, 2]
+    images, faces = _set([[0]] * 100)
+    folds = assign_folds(images.assign(source=["a"] * 80 + ["b"] * 20), faces, np.arange(100), GROUPED, 5, 0)
+    assert (folds["fold"][80:].value_counts() == 4).all()
+
+
+def test_leave_one_source_out():
+    images, faces = _set([[0], [0], [1], [1], [0]])
+    images = images.assign(source=["b", "a", "b", "a", "b"])
+    groups = np.array([0, 1, 2, 2, 3])  # the third and the fourth image look alike
+    folds = assign_folds(images, faces, groups, "leave_one_source_out", 2, 0)
+    assert folds["fold"].tolist() == [1, 0, -1, 0, 1]
+    assert folds["split_role"].tolist() == ["fold", "fold", "test", "fold", "fold"]
+    check_folds(folds, faces, "leave_one_source_out", 2, 1.0)
+    leaking = folds.assign(fold=[1, 0, 1, 0, 1], split_role="fold")
+    with pytest.raises(ValueError, match=r"expected every group in one fold, got 1 groups in several: \[2\]"):
+        check_folds(leaking, faces, "leave_one_source_out", 2, 1.0)
+    with pytest.raises(ValueError, match=r"split\.num_folds: expected 2 \(a fold each of the sources a, b\), got 5"):
+        assign_folds(images, faces, groups, "leave_one_source_out", 5, 0)
+
+
+def test_holdout():
+    images, faces = _set([[0], [1]] * 100)
+    shares = {"val": 0.1, "test": 0.05}
+    folds = assign_folds(images, faces, np.arange(200), "holdout", 2, 0, shares)
+    assert folds["fold"].value_counts().to_dict() == {1: 170, 0: 20, -1: 10}
+    assert (folds["split_role"] == "test").equals(folds["fold"] == -1)
+    check_folds(folds, faces, "holdout", 2, 0.01, shares)
+    crossing = folds.assign(group=[0, 0, *range(2, 200)], fold=[-1, 0, *folds["fold"][2:]])
+    with pytest.raises(ValueError, match="every group in one fold"):  # the test part leaks like any other
+        check_folds(crossing, faces, "holdout", 2, 1.0, shares)
+    with pytest.raises(ValueError, match=r"about 30% of the images for val, got 10\.0%, as groups are dealt whole"):
+        check_folds(folds, faces, "holdout", 2, 1.0, {"val": 0.3, "test": 0.05})
+    of_one_class = faces[~(faces["file_name"].isin(folds.loc[folds["fold"] == -1, "file_name"])
+                           & (faces["class_name"] == CLASS_NAMES[0]))]  # fmt: skip
+    with pytest.raises(ValueError, match=r"without_mask at 1\.000 in the test part, 0\.487 off"):
+        check_folds(folds, of_one_class, "holdout", 2, 0.1, shares)
+
+
+def test_without_copies_nothing_is_added():
+    images, faces = _set([[0], [1]])
+    folds = assign_folds(images, faces, np.arange(2), "kfold", 2, 0)
+    assert add_copies(folds, images["file_name"], {}) is folds
+    with pytest.raises(
+        ValueError, match=r"copies: expected originals among the 2 images that were dealt, got 'x\.png'"
+    ):
+        add_copies(folds, ["y.png"], {"y.png": "x.png"})
+
+
 def test_shares_by_hand():
     images, faces = _set([[0, 0, 1], [0], [2]])
     folds = assign_folds(images, faces, np.arange(3), "kfold", 3, 0).assign(fold=[0, 1, 1])
@@ -115,7 +170,7 @@ def test_broken_promises_have_numbers():
 
 def test_unknown_strategy_and_too_many_folds():
     images, faces = _set([[0], [0], [1]])
-    with pytest.raises(ValueError, match=r"expected one of stratified_group_kfold, kfold, got 'random'"):
+    with pytest.raises(ValueError, match=r"expected one of stratified_group_kfold, kfold, .*, got 'random'"):
         assign_folds(images, faces, np.arange(3), "random", 2, 0)
     with pytest.raises(ValueError, match=r"split\.num_folds: expected 2 to 1 \(the number of groups\), got 2"):
         assign_folds(images, faces, np.zeros(3, int), GROUPED, 2, 0)

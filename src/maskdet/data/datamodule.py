@@ -88,10 +88,10 @@ class Tables:
         return chosen
 
     def training(self, fold: int | None) -> list[str]:
-        """Return the images of all other folds; of None, of all folds."""
-        held_out = set(self.held_out(fold))
-        names = self.folds.query("split_role == 'fold'")["file_name"]
-        return [name for name in names if name not in held_out]
+        """Return the images of all other folds, turned copies among them; of None, of all folds."""
+        self.held_out(fold)  # an unknown fold is an error
+        rows = self.folds.query("split_role != 'test' and fold >= 0")
+        return rows.loc[rows["fold"] != (-1 if fold is None else fold), "file_name"].tolist()
 
 
 class FoldDataModule(pl.LightningDataModule):

@@ -1,5 +1,6 @@
 """Turn raw images and annotations into the tables `images` and `annotations`, and say what was repaired."""
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +45,7 @@ class Tables:
     repairs: Repairs
 
 
-def build_tables(raw_dir: Path, source: str) -> Tables:
+def build_tables(raw_dir: Path, source: str, source_of: Mapping[str, str] | None = None) -> Tables:
     """Read every image that has an annotation.
 
     An annotation without objects is an image without faces and stays; an image without an annotation does not.
@@ -52,13 +53,14 @@ def build_tables(raw_dir: Path, source: str) -> Tables:
     Args:
         raw_dir: A folder with `images/` and `annotations/`.
         source: The value of the column `source`.
+        source_of: Of a composite: file name of every image → the value of that column instead.
 
     Returns:
         Tables that agree: every face's file is an image, `num_faces` counts the rows of `annotations`.
 
     Raises:
-        ValueError: If a file is unreadable or malformed, a class is unknown, two images share an annotation, or
-            nothing is left. The message names the files.
+        ValueError: If a file is unreadable or malformed, a class is unknown, two images share an annotation, nothing
+            is left, or an image of a composite has no source. The message names the files.
         FileNotFoundError: If a folder is absent.
     """
     images, annotations = _by_stem(raw_dir / "images"), _by_stem(raw_dir / "annotations")
@@ -66,6 +68,7 @@ def build_tables(raw_dir: Path, source: str) -> Tables:
     if not stems:
         found = f"{len(images)} images, none with an XML file"
         raise ValueError(f"{raw_dir.name}: expected images with annotations, got {found}")
+    sources = _sources_of([images[stem].name for stem in stems], source, source_of)
     voc = {stem: read_voc(annotations[stem]) for stem in stems}
     _refuse_unknown_classes({annotations[stem].name: voc[stem] for stem in stems})
     with ThreadPoolExecutor(_NUM_READERS) as pool:
@@ -73,8 +76,8 @@ def build_tables(raw_dir: Path, source: str) -> Tables:
     faces, clipped, dropped = _collect_faces([(images[stem].name, voc[stem], measured[stem][0]) for stem in stems])
     num_faces = faces["file_name"].value_counts()
     rows = [
-        (images[stem].name, source, *measured[stem][0], int(num_faces.get(images[stem].name, 0)), measured[stem][1])
-        for stem in stems
+        (name, sources[name], *measured[stem][0], int(num_faces.get(name, 0)), measured[stem][1])
+        for stem, name in ((stem, images[stem].name) for stem in stems)
     ]
     repairs = Repairs(
         clipped=clipped,
@@ -96,6 +99,15 @@ def _by_stem(folder: Path) -> dict[str, Path]:
             raise ValueError(f"{folder.name}: expected one file a name, got {found[file.stem].name} and {file.name}")
         found[file.stem] = file
     return found
+
+
+def _sources_of(file_names: list[str], source: str, source_of: Mapping[str, str] | None) -> Mapping[str, str]:
+    if not source_of:
+        return dict.fromkeys(file_names, source)
+    lost = [name for name in file_names if name not in source_of]
+    if lost:
+        raise ValueError(f"sources.csv: expected a row of every image, got none of {lost[0]} ({len(lost)} such images)")
+    return source_of
 
 
 def _measure(path: Path) -> tuple[tuple[int, int], str]:

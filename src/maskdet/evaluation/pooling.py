@@ -40,7 +40,7 @@ def pool_folds(
         annotations: Every true box, columns as `schema.ANNOTATIONS`.
         folds: A row an image, columns as `schema.FOLDS`.
         predictions: Fold → detections of the model that held it out, columns as `schema.PREDICTIONS`.
-        train_folds: The folds to pool; others are left out, images of the role "test" too.
+        train_folds: The folds to pool; others are left out, images of the roles "test" and "copy" too.
 
     Returns:
         Images and true boxes in the order of their tables, predictions fold after fold, and the size bounds of every
@@ -53,7 +53,7 @@ def pool_folds(
     if not train_folds or len(set(train_folds)) < len(train_folds):
         raise ValueError(f"train_folds: expected one or more different folds, got {list(train_folds)}")
     _check_same_files(images, folds)
-    fold_of_file = folds.set_index("file_name")["fold"]
+    fold_of_file = folds[folds["split_role"] != "copy"].set_index("file_name")["fold"]
     for fold in train_folds:
         _check_fold(fold, fold_of_file, predictions)
     return EvaluationTables(

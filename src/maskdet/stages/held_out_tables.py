@@ -1,4 +1,4 @@
-"""The tables that stages read which judge a detector out of fold: images, true boxes, folds, and what each fold's model found."""
+"""The tables by which a detector is judged out of fold: images, true boxes, folds, what each fold's model found."""
 
 from dataclasses import dataclass
 
