@@ -133,6 +133,7 @@ READERS = {
     "crops": ("stages/*crops.py", "stages/overlays.py"),
     "data": ("stages/*.py", "data/archive.py", "data/composite*.py", "data/manifest.py"),
     "evaluate": ("stages/evaluate.py", "stages/report.py"),
+    "explore": ("stages/explore.py",),
     "folder_crops": ("stages/folder_crops.py", "data/class_folders.py", "data/copies.py", "data/folds.py"),
     "hypotheses": ("stages/hypotheses.py",),
     "logger": ("training/tracking.py", "reporting/wandb_*.py"),

@@ -106,9 +106,10 @@ def near_hash_pairs(paths: list[Path], max_hash_distance: int) -> list[tuple[int
     mirrored = np.array([hash_bits for _, hash_bits, _, _ in looks]).reshape(-1, HASH_BITS)  # (N, 64)
     thumbnails = np.array([values for _, _, values, _ in looks]).reshape(-1, THUMBNAIL_PX**2)  # (N, 1024)
     flipped = np.array([values for _, _, _, values in looks]).reshape(-1, THUMBNAIL_PX**2)  # (N, 1024)
-    near = _distances(hashes, hashes) <= max_hash_distance  # (N, N)
+    near = hash_distances(hashes, hashes) <= max_hash_distance  # (N, N)
     near &= thumbnails @ thumbnails.T >= MIN_CORRELATION
-    near_mirrored = (_distances(mirrored, hashes) <= max_hash_distance) & (flipped @ thumbnails.T >= MIN_CORRELATION)
+    near_mirrored = hash_distances(mirrored, hashes) <= max_hash_distance
+    near_mirrored &= flipped @ thumbnails.T >= MIN_CORRELATION
     firsts, seconds = np.nonzero(np.triu(near | near_mirrored | near_mirrored.T, k=1))
     return list(zip(firsts.tolist(), seconds.tolist(), strict=True))
 
@@ -117,15 +118,27 @@ def _look(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return an image's hash bits (64,) plain and mirrored, and its normalized grey thumbnail (1024,) likewise."""
     image = read_image(path)  # (H, W, 3)
     mirror = np.ascontiguousarray(image[:, ::-1])
-    return *(_hash_bits(view) for view in (image, mirror)), *(_thumbnail(view) for view in (image, mirror))
+    return *(hash_bits(view) for view in (image, mirror)), *(thumbnail(view) for view in (image, mirror))
 
 
-def _hash_bits(image: np.ndarray) -> np.ndarray:
+def hash_bits(image: np.ndarray) -> np.ndarray:
+    """Return the perceptual hash of a picture, (64,) bool.
+
+    Args:
+        image: (H, W, 3) uint8, RGB.
+    """
     return imagehash.phash(Image.fromarray(image)).hash.ravel()
 
 
-def _thumbnail(image: np.ndarray) -> np.ndarray:
-    """Return a small grey copy with mean 0 and length 1, so that a dot product is a correlation; flat images give 0."""
+def thumbnail(image: np.ndarray) -> np.ndarray:
+    """Return a small grey copy with mean 0 and length 1, so that a dot product is a correlation; flat images give 0.
+
+    Args:
+        image: (H, W, 3) uint8, RGB.
+
+    Returns:
+        (1024,) float64, row by row.
+    """
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)  # (H, W)
     small = cv2.resize(grey, (THUMBNAIL_PX, THUMBNAIL_PX), interpolation=cv2.INTER_AREA)  # (32, 32)
     values = small.ravel().astype(np.float64) - small.mean()  # (1024,)
@@ -133,7 +146,15 @@ def _thumbnail(image: np.ndarray) -> np.ndarray:
     return values / length if length else values
 
 
-def _distances(bits_a: np.ndarray, bits_b: np.ndarray) -> np.ndarray:
-    """Return the number of differing bits of every pair: (N, 64) and (M, 64) bool to (N, M) int."""
+def hash_distances(bits_a: np.ndarray, bits_b: np.ndarray) -> np.ndarray:
+    """Return the number of differing bits of every pair of hashes.
+
+    Args:
+        bits_a: (N, 64) bool.
+        bits_b: (M, 64) bool.
+
+    Returns:
+        (N, M) int, 0 to 64.
+    """
     signs_a, signs_b = (2.0 * bits - 1 for bits in (bits_a, bits_b))
     return ((HASH_BITS - signs_a @ signs_b.T) / 2).round().astype(int)

@@ -44,6 +44,19 @@ class KeyPoints:
     descriptors: np.ndarray
 
 
+@dataclass(frozen=True)
+class Placement:
+    """How one image lies in another.
+
+    Attributes:
+        num_points: Different points that agree.
+        transform: (2, 3) float64, takes (x, y, 1) of the one to (x, y) of the other, in pixels of the shrunk images.
+    """
+
+    num_points: int
+    transform: np.ndarray
+
+
 def shared_point_pairs(
     paths: list[Path], min_shared_points: int, max_turn_degrees: float = MAX_TURN_DEGREES
 ) -> list[tuple[int, int]]:
@@ -74,7 +87,8 @@ def shared_point_pairs(
 
 def _key_points(paths: list[Path], is_mirrored: bool) -> KeyPoints:
     def detect(path: Path) -> tuple[np.ndarray, np.ndarray]:
-        return _detect(_shrunk_grey(path, is_mirrored))
+        grey = shrunk_grey(read_image(path))
+        return detect_points(np.ascontiguousarray(grey[:, ::-1]) if is_mirrored else grey)
 
     with ThreadPoolExecutor(_NUM_READERS) as pool:
         found = list(pool.map(detect, paths))
@@ -85,16 +99,23 @@ def _key_points(paths: list[Path], is_mirrored: bool) -> KeyPoints:
     )
 
 
-def _shrunk_grey(path: Path, is_mirrored: bool) -> np.ndarray:
-    grey = cv2.cvtColor(read_image(path), cv2.COLOR_RGB2GRAY)  # (H, W)
+def shrunk_grey(image: np.ndarray) -> np.ndarray:
+    """Return a picture, (H, W, 3) uint8 RGB, as grey (H', W') uint8 whose longer side is at most `LONG_SIDE_PX`."""
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)  # (H, W)
     scale = LONG_SIDE_PX / max(grey.shape)
-    if scale < 1:
-        grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    return np.ascontiguousarray(grey[:, ::-1]) if is_mirrored else grey
+    return cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else grey
 
 
-def _detect(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the positions (P, 2) and descriptors (P, 128) of an image's strongest points; P may be 0."""
+def detect_points(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the strongest key points of an image.
+
+    Args:
+        grey: (H, W) uint8.
+
+    Returns:
+        Positions (P, 2) float64, x and y in pixels, and descriptors (P, 128) float32 of length 1: SIFT's, each value
+        under the square root. P is at most `NUM_POINTS` and may be 0.
+    """
     points, descriptors = cv2.SIFT_create(nfeatures=NUM_POINTS, contrastThreshold=0.01).detectAndCompute(grey, None)
     if descriptors is None:
         return np.empty((0, 2)), np.empty((0, 128), np.float32)
@@ -134,19 +155,37 @@ def _similar_points(query: KeyPoints, target: KeyPoints) -> np.ndarray:
 
 def _num_shared(here: np.ndarray, there: np.ndarray, min_shared_points: int, max_turn_degrees: float) -> int:
     """Return how many different points one plausible similarity transform explains; 0 if they lie on a strip."""
+    placement = find_placement(here, there, min_shared_points, max_turn_degrees)
+    return placement.num_points if placement else 0
+
+
+def find_placement(
+    here: np.ndarray, there: np.ndarray, min_shared_points: int, max_turn_degrees: float = MAX_TURN_DEGREES
+) -> Placement | None:
+    """Find the similarity transform that takes the most points of one image to those of another.
+
+    Args:
+        here: (K, 2) float, x and y of points, in pixels of the shrunk image.
+        there: (K, 2) float, of the similar points in the other image.
+        min_shared_points: Different positions that there must be to begin with; the transform may explain fewer.
+        max_turn_degrees: See `shared_point_pairs`.
+
+    Returns:
+        None if there are too few points, if no transform is plausible, or if its points lie on a narrow strip.
+    """
     if _num_different(here, there) < min_shared_points:
-        return 0
+        return None
     transform, is_inlier = cv2.estimateAffinePartial2D(here, there, ransacReprojThreshold=MAX_RESIDUAL_PX)
     if transform is None:
-        return 0
+        return None
     scale = np.hypot(transform[0, 0], transform[1, 0])
     turn = np.degrees(np.arctan2(transform[1, 0], transform[0, 0]))
     kept = is_inlier.ravel() > 0
     here, there = here[kept], there[kept]
     is_strip = min(*np.ptp(here, axis=0), *np.ptp(there, axis=0)) < MIN_SPREAD_PX
     if is_strip or abs(turn) > max_turn_degrees or not 1 / MAX_SCALE < scale < MAX_SCALE:
-        return 0
-    return _num_different(here, there)
+        return None
+    return Placement(_num_different(here, there), transform)
 
 
 def _num_different(here: np.ndarray, there: np.ndarray) -> int:
