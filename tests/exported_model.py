@@ -71,7 +71,15 @@ def released() -> Release:
     root = Path(tempfile.mkdtemp(prefix="maskdet-release-"))
     atexit.register(shutil.rmtree, root, ignore_errors=True)
     cfg = release_config()
-    settings = {"model": model_settings(cfg), "class_names": list(CLASS_NAMES), "seed": 0}
+    validation = OmegaConf.to_container(cfg.trainer.validation) | {
+        "framing": OmegaConf.to_container(cfg.predict.framing)
+    }
+    settings = {
+        "model": model_settings(cfg),
+        "class_names": list(CLASS_NAMES),
+        "seed": 0,
+        "training": {"trainer": {"validation": validation}},
+    }
     weights_dir = root / export.WEIGHTS_DIR
     save_weights(outspoken_detector(settings["model"]).state_dict(), settings, weights_dir)
     (root / export.DETAILS_FILE).write_text(json.dumps(DETAILS))

@@ -80,18 +80,66 @@ def test_a_single_file_that_is_no_image_is_a_failure(tmp_path, model):
     ended = run_cli("predict", tmp_path / "notes.txt", "--model", model, "--output", tmp_path / "out")
     assert ended.exit_code == 1
     assert "notes.txt: expected an image" in ended.stderr
-    assert "none could be read" in ended.stdout
+    assert "none was read" in ended.stdout
+
+
+def test_thresholds_by_class_and_a_summary_for_machines(folder, model, tmp_path):
+    (folder / "broken.png").write_bytes(b"no image")
+    words = ["predict", folder, "--model", model, "--output", tmp_path / "out", "--no-pictures", "--json"]
+    ended = run_cli(*words, "--score-threshold", "with_mask=0.6", "--score-threshold", "without_mask=0.7")
+    assert ended.exit_code == 1
+    record = json.loads(ended.stdout)
+    assert record["model"]["score_thresholds"] == {
+        "with_mask": 0.6,
+        "without_mask": 0.7,
+        "mask_weared_incorrect": 0.25,
+    }
+    assert (record["images"]["num_images"], list(record["failures"])) == (2, ["broken.png"])
+    table = pd.read_csv(tmp_path / "out/predictions.csv")
+    assert (table["score"] >= table["class_name"].map(record["model"]["score_thresholds"])).all()
+    assert record["images"]["num_faces"] == {
+        name: int((table["class_name"] == name).sum()) for name in record["model"]["class_names"]
+    }
+    assert 0 < len(table) < len(_found_by_default(folder, model, tmp_path))
+    assert "failed: 1" in ended.stderr
+
+
+def _found_by_default(folder, model, tmp_path) -> pd.DataFrame:
+    run_cli("predict", folder, "--model", model, "--output", tmp_path / "default", "--no-pictures")
+    return pd.read_csv(tmp_path / "default/predictions.csv")
+
+
+def test_a_pattern_and_other_formats(folder, model, tmp_path):
+    out = tmp_path / "out"
+    words = ["--format", "parquet,yolo,voc", "--no-pictures", "--no-exif", "--no-resume", "--threads", 1]
+    ended = run_cli("predict", f"{folder}/**/*.png", "--model", model, "--output", out, *words)
+    assert ended.exit_code == 0, ended.output
+    assert sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()) == [
+        "predictions.parquet",
+        "voc/annotations/deep/one.xml",
+        "voc/annotations/one.xml",
+        "yolo/data.yaml",
+        "yolo/labels/deep/one.txt",
+        "yolo/labels/one.txt",
+    ]
 
 
 REFUSED = {
-    "missing source": (["nowhere"], "error: nowhere: expected an image file or a folder, found neither"),
-    "empty folder": (["empty"], "error: empty: expected a folder with images (.png, .jpg, .jpeg), found none"),
+    "missing source": (["nowhere"], "error: nowhere: expected a picture, a folder or a video, found none"),
+    "no match": (["in/*.gif"], "error: in/*.gif: expected files that match, found none"),
+    "empty folder": (["empty"], "error: empty: expected a folder with pictures (.png, .jpg, "),
     "missing model": (["in", "--model", "no.onnx"], "error: no.onnx: expected a model file (.onnx), found none"),
-    "wrong model": (["in", "--model", "in/one.png"], "error: in/one.png: expected an ONNX file, got "),
-    "unknown format": (["in", "--format", "voc"], "error: expected formats out of csv, coco, got 'voc'"),
+    "wrong model": (["in", "--model", "in/one.png"], "error: in/one.png: expected a model file (.onnx, .xml, "),
+    "no ONNX": (["in", "--model", "text.onnx"], "error: text.onnx: expected an ONNX file, got "),
+    "unfit runtime": (["in", "--runtime", "torch"], "expected a runtime that runs it (onnx, openvino), got 'torch'"),
+    "no calibrator": (["in", "--calibrated"], "error: calibrated: expected a model with a calibrator in its metadata"),
+    "unknown format": (["in", "--format", "xml"], "error: expected formats out of csv, parquet, coco, yolo, voc, got"),
     "output is a file": (["in", "--output", "in/one.png"], "error: "),
     "no source": ([], "Missing argument"),
     "threshold beyond 1": (["in", "--score-threshold", 2], "Invalid value for '--score-threshold'"),
+    "threshold no number": (["in", "--score-threshold", "mask=high"], "expected a number in [0, 1] or CLASS=number"),
+    "two thresholds": (["in", "--score-threshold", "mask=1", "--score-threshold", 0], "or some by class, got both"),
+    "threshold of no class": (["in", "--score-threshold", "mask=1"], "expected classes out of with_mask, "),
 }
 
 
@@ -99,13 +147,14 @@ REFUSED = {
 def test_what_cannot_begin_says_why_and_exits_with_2(case, folder, model, tmp_path, monkeypatch):
     words, message = REFUSED[case]
     (tmp_path / "empty").mkdir()
+    (tmp_path / "text.onnx").write_text("no graph")
     monkeypatch.chdir(tmp_path)
     default = [] if "--model" in words else ["--model", model]
     ended = run_cli("predict", *words, *default)
     assert ended.exit_code == 2
     assert message in ended.stderr
     assert "Traceback" not in ended.output
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "in"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "in", "text.onnx"]
 
 
 def loaded_modules(code: str, *words: object) -> set[str]:
@@ -131,12 +180,12 @@ def test_help_loads_nothing_heavy():
     assert not heavy & loaded_modules(RUN, "predict", "--help")
 
 
-def test_prediction_loads_no_torch(folder, model, tmp_path):
-    words = ["predict", folder, "--model", model, "--output", tmp_path / "out"]
-    loaded = loaded_modules(RUN, *words)
+def test_prediction_loads_neither_torch_nor_pandas(folder, model, tmp_path):
+    loaded = loaded_modules(RUN, "predict", folder, "--model", model, "--output", tmp_path / "out")
     assert "onnxruntime" in loaded
-    assert not {"torch", "torchvision", "effdet", "pytorch_lightning", "matplotlib"} & loaded
-    assert "pandas" not in loaded_modules(RUN, *words, "--no-pictures")
+    heavy = {"torch", "torchvision", "effdet", "pytorch_lightning", "matplotlib", "pandas", "supervision", "openvino"}
+    assert not heavy & loaded
+    assert not {"av", "trackers"} & loaded  # videos alone
 
 
 def test_control_c_leaves_whole_files_and_exits_with_130(folder, model, tmp_path):
@@ -158,13 +207,36 @@ def test_control_c_leaves_whole_files_and_exits_with_130(folder, model, tmp_path
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, stderr
-    assert "interrupted: the results are those of the images until then" in stderr
+    assert "interrupted: the results are those until then; the same command goes on from there" in stderr
     assert "Traceback" not in stderr
     done = len(list(out.glob("pictures/*.png")))
     assert 3 <= done < 2000
     assert stdout.startswith(f"images: {done} in ")
     assert (out / "predictions.csv").is_file()
     assert not list(out.rglob("*.partial"))
+
+
+def test_a_killed_run_goes_on_and_ends_like_one_never_stopped(folder, model, tmp_path):
+    for index in range(30):
+        (folder / f"{index:04}.png").write_bytes(noise_png(index))
+    words = ["predict", str(folder), "--model", str(model), "--format", "csv,coco", "--output"]
+    out = tmp_path / "out"
+    with subprocess.Popen([sys.executable, "-m", "maskdet.cli", *words, str(out)], env=ENVIRONMENT) as process:
+        deadline = time.monotonic() + 60
+        while len(list(out.glob("pictures/*.png"))) < 3 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.kill()
+    num_done = len(list(out.glob("pictures/**/*.png")))
+    assert 3 <= num_done < 32
+    resumed, whole = run_cli(*words, out), run_cli(*words, tmp_path / "whole")
+    assert (resumed.exit_code, whole.exit_code) == (0, 0)
+    assert " more were done by an earlier run" in resumed.stdout
+    contents = [
+        {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+        for root in (out, tmp_path / "whole")
+    ]
+    assert contents[0] == contents[1]
+    assert len(contents[0]) == 34
 
 
 def test_compare_tells_the_difference_of_two_folders(tmp_path):

@@ -4,8 +4,8 @@ Exit codes: 0, everything was done; 1, some images could not be read, the others
 wrong words, no input, a wrong model, no place to write; 130, stopped by Ctrl-C, what was done until then is whole.
 """
 
+import json
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from maskdet.inference.image_run import OutputOptions, RunSummary
+    from maskdet.inference.predict_command import PredictReport
 
 SOME_FAILED, NOTHING_DONE, INTERRUPTED = 1, 2, 130
 
@@ -32,41 +32,81 @@ def _commands() -> None:
 
 @app.command()
 def predict(
-    sources: Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="Image files and folders of them.")],
-    model: Annotated[Path | None, typer.Option(metavar="FILE", help="An .onnx file; default: the shipped one.")] = None,
-    output: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results.")] = Path("predictions"),
-    formats: Annotated[str, typer.Option("--format", metavar="NAMES", help="csv, coco or csv,coco.")] = "csv",
-    score_threshold: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, metavar="X", help="Lowest score, for all classes; default: the model's own ones."),
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE...",
+            help="Pictures, folders, patterns ('in/**/*.jpg'), videos, 0 for the first camera, rtsp:// streams.",
+        ),
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="A model (.onnx, .xml, .safetensors, a folder of `train`), or two_phase; default: the shipped one.",
+        ),
     ] = None,
-    pictures: Annotated[bool, typer.Option(help="Write annotated pictures.")] = True,
+    output: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results.")] = Path("predictions"),
+    formats: Annotated[
+        str,
+        typer.Option("--format", metavar="NAMES", help="Any of csv, parquet, coco, yolo, voc, with commas between."),
+    ] = "csv",
+    score_threshold: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[CLASS=]X", help="Lowest score, for all classes or one; may be repeated. Default: the model's own."
+        ),
+    ] = None,
+    calibrated: Annotated[
+        bool, typer.Option("--calibrated", help="Scores are probabilities, by the model's calibrator.")
+    ] = False,
+    pictures: Annotated[bool, typer.Option(help="Write annotated pictures and videos.")] = True,
+    blur_faces: Annotated[bool, typer.Option("--blur-faces", help="Blur faces in these, doubtful ones too.")] = False,
+    exif: Annotated[bool, typer.Option(help="Turn pictures as their EXIF orientation says.")] = True,
+    resume: Annotated[bool, typer.Option(help="Go on with an unfinished run in the output folder.")] = True,
+    track: Annotated[bool, typer.Option("--track", help="Follow people in videos; count people, not frames.")] = False,
+    every: Annotated[int, typer.Option(min=1, metavar="N", help="Look at every N-th frame of a video.")] = 1,
+    seconds: Annotated[
+        float | None, typer.Option(min=0.1, metavar="S", help="Read videos and cameras for as long; default: all.")
+    ] = None,
+    runtime: Annotated[
+        str | None, typer.Option(metavar="NAME", help="onnx, openvino or torch; default: what the model file is for.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1, metavar="N", help="Of the model; default: all cores.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")] = False,
 ) -> None:
-    """Detect faces in images; write a table and annotated pictures.
+    """Detect faces in pictures and videos; write tables and annotated pictures.
 
-    Pixels are taken as they are stored: an EXIF orientation is ignored, as in training.
+    Boxes are in pixels of the picture as it is shown. A run that was stopped goes on where it was.
 
-    Exit code: 0 all images done, 1 some could not be read, 2 nothing could be done, 130 stopped by Ctrl-C.
+    Exit code: 0 all done, 1 some could not be read, 2 nothing could be done, 130 stopped by Ctrl-C.
     """
-    from tqdm import tqdm
+    from maskdet.inference.predict_command import PredictOptions, run_predict
 
-    from maskdet.inference.image_run import OutputOptions, predict_images
-    from maskdet.inference.predictor import Predictor
-    from maskdet.inference.result_files import parse_formats
-    from maskdet.inference.runtime import OnnxRuntime, shipped_model_path
-    from maskdet.inference.sources import find_images
-
+    thresholds = _parsed_thresholds(score_threshold or [])
     try:
-        options = OutputOptions(output, parse_formats(formats), pictures)
-        images = find_images(sources, ignored_dir=output)
-        predictor = Predictor(OnnxRuntime(model or shipped_model_path()), score_threshold)
-        begin = time.perf_counter()
-        summary = predict_images(predictor, tqdm(images, unit="image", disable=None), options)
+        options = PredictOptions(
+            output=output,
+            formats=formats,
+            model=model,
+            runtime=runtime,
+            num_threads=threads,
+            score_threshold=thresholds,
+            calibrated=calibrated,
+            has_pictures=pictures,
+            blurs_faces=blur_faces,
+            apply_exif=exif,
+            is_resumed=resume,
+            has_tracking=track,
+            every=every,
+            max_seconds=seconds,
+        )
+        report = run_predict(sources, options)
     except (ValueError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(NOTHING_DONE) from error
-    _tell(summary, predictor.class_names, options, time.perf_counter() - begin)
-    raise typer.Exit(INTERRUPTED if summary.is_interrupted else SOME_FAILED if summary.failures else 0)
+    _tell(report, as_json)
+    raise typer.Exit(INTERRUPTED if report.is_interrupted else SOME_FAILED if report.failures else 0)
 
 
 @app.command()
@@ -99,6 +139,75 @@ def compare(
 
 
 @app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="A labelled set: a folder or a zip archive.")],
+    destination: Annotated[Path, typer.Argument(metavar="DEST", help="An absent or empty folder.")],
+    to: Annotated[str, typer.Option("--to", metavar="FORMAT", help="yolo, coco, voc or csv.")],
+    from_format: Annotated[
+        str | None,
+        typer.Option("--from", metavar="FORMAT", help="voc, yolo, coco, csv or images; default: recognized."),
+    ] = None,
+    renames: Annotated[
+        list[str] | None,
+        typer.Option("--class", metavar="OLD=NEW", help="Rename a class; two may become one. Repeat it for each."),
+    ] = None,
+    max_unpacked_mb: Annotated[
+        float, typer.Option(min=1, metavar="MB", help="Largest size of an unpacked archive.")
+    ] = 20_000,
+) -> None:
+    """Convert a labelled set to another format, without loss.
+
+    Exit code: 0 converted, 2 not: errors in the labels, a wrong word, no place to write.
+    """
+    from maskdet.stages.convert import run_convert
+
+    try:
+        run_convert(
+            source,
+            destination,
+            to,
+            from_format=from_format,
+            renames=renames or (),
+            max_unpacked_mb=max_unpacked_mb,
+        )
+    except (ValueError, OSError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(NOTHING_DONE) from error
+
+
+@app.command()
+def audit(
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="A labelled set: a folder or a zip archive.")],
+    against: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="OTHER", help="Another set in which copies are looked for; may be repeated."),
+    ] = None,
+    output: Annotated[Path, typer.Option(metavar="DIR", help="Folder for findings.csv and audit.html.")] = Path(
+        "audit"
+    ),
+    repair: Annotated[
+        Path | None, typer.Option(metavar="DEST", help="Write a corrected copy here, with changes.csv.")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if there are errors.")] = False,
+    format_name: Annotated[
+        str | None, typer.Option("--format", metavar="NAME", help="yolo, voc, coco, csv, images; default: recognized.")
+    ] = None,
+) -> None:
+    """Say what is wrong with a labelled set: pictures, labels, copies; repair what can be repaired.
+
+    Exit code: 0 audited, 1 errors were found and --strict was given, 2 nothing could be done.
+    """
+    from maskdet.stages.audit import run_audit
+
+    try:
+        has_errors = run_audit(source, against=against or (), output=output, repair=repair, format_name=format_name)
+    except (ValueError, OSError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(NOTHING_DONE) from error
+    raise typer.Exit(SOME_FAILED if strict and has_errors else 0)
+
+
+@app.command()
 def dashboard(
     project: Annotated[str, typer.Argument(metavar="ENTITY/PROJECT", help="Where the runs are, on W&B's server.")],
 ) -> None:
@@ -115,26 +224,37 @@ def dashboard(
         raise typer.Exit(NOTHING_DONE) from error
 
 
-def _tell(summary: "RunSummary", class_names: Sequence[str], output: "OutputOptions", seconds: float) -> None:
-    """Print what was done and where it lies, and on the error stream what was not."""
-    from maskdet.inference.result_files import FORMATS
+def _parsed_thresholds(words: Sequence[str]) -> float | dict[str, float] | None:
+    """Return one number for all classes, or one by class; None where there is no word."""
+    for_all, by_class = None, {}
+    for word in words:
+        name, is_named, text = word.rpartition("=")
+        try:
+            value = float(text)
+        except ValueError:
+            value = -1.0
+        if not 0 <= value <= 1:
+            raise typer.BadParameter(
+                f"expected a number in [0, 1] or CLASS=number, got {word!r}", param_hint="'--score-threshold'"
+            )
+        if is_named:
+            by_class[name] = value
+        else:
+            for_all = value
+    if for_all is not None and by_class:
+        raise typer.BadParameter("expected one number, or some by class, got both", param_hint="'--score-threshold'")
+    return by_class or for_all
 
-    counts = summary.class_counts(class_names)
-    num_images = len(summary.results)
-    rate = f"{num_images / seconds:.1f} images/s" if num_images else "none could be read"
-    typer.echo(f"images: {num_images} in {seconds:.1f} s ({rate})")
-    by_class = ", ".join(f"{name} {count}" for name, count in counts.items())
-    typer.echo(f"faces:  {sum(counts.values())} ({by_class})")
-    for name in output.formats:
-        typer.echo(f"wrote   {output.folder / FORMATS[name].file_name}")
-    if output.has_pictures and num_images:
-        typer.echo(f"wrote   {output.pictures_dir}")
-    if summary.failures:
-        typer.echo(f"failed: {len(summary.failures)}", err=True)
-    for reason in summary.failures.values():
+
+def _tell(report: "PredictReport", as_json: bool) -> None:
+    """Print what was done and where it lies, and on the error stream what was not."""
+    typer.echo(json.dumps(report.to_record()) if as_json else "\n".join(report.lines()))
+    if report.failures:
+        typer.echo(f"failed: {len(report.failures)}", err=True)
+    for reason in report.failures.values():
         typer.echo(f"  {reason}", err=True)
-    if summary.is_interrupted:
-        typer.echo("interrupted: the results are those of the images until then", err=True)
+    if report.is_interrupted:
+        typer.echo("interrupted: the results are those until then; the same command goes on from there", err=True)
 
 
 def main() -> None:

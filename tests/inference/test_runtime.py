@@ -1,130 +1,70 @@
-"""Model files: one of ours runs, any other file is refused by name and reason."""
+"""Which runtime a model file goes to, and what is said of files that none runs."""
 
-import json
-
-import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper
 
-from exported_model import SIZE, released
+from exported_model import released
 from maskdet.inference import runtime
-from maskdet.inference.metadata import METADATA_KEY, DetectOptions, ModelMetadata
-from maskdet.inference.runtime import OnnxRuntime, shipped_model_path
-from maskdet.schema import CLASS_NAMES
-
-METADATA = ModelMetadata(
-    CLASS_NAMES, "letterbox", 64, DetectOptions(0.001, 0.5, 100, 10), dict.fromkeys(CLASS_NAMES, 0.5)
-)
+from maskdet.inference.runtime import RUNTIMES, open_runtime, shipped_model_path, shipped_two_phase_path, thread_limit
 
 
-def write_graph(path, size=64, num_classes=3, input_type=TensorProto.UINT8, score_name="scores", **properties: str):
-    """Write a sound ONNX file whose outputs are constants: one box of the whole input a class."""
-    boxes = helper.make_tensor("boxes", TensorProto.FLOAT, (1, num_classes, 4), [0.0, 0.0, size, size] * num_classes)
-    scores = helper.make_tensor(
-        "values", TensorProto.FLOAT, (1, num_classes, num_classes), np.eye(num_classes).ravel() * 0.9
-    )
-    graph = helper.make_graph(
-        [
-            helper.make_node("Constant", [], ["boxes_xyxy"], value=boxes),
-            helper.make_node("Constant", [], [score_name], value=scores),
-        ],
-        "constants",
-        [helper.make_tensor_value_info("images", input_type, ("batch", 3, size, size))],
-        [
-            helper.make_tensor_value_info("boxes_xyxy", TensorProto.FLOAT, (1, num_classes, 4)),
-            helper.make_tensor_value_info(score_name, TensorProto.FLOAT, (1, num_classes, num_classes)),
-        ],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    helper.set_model_props(model, properties)
-    onnx.save(model, path)
-    return path
+def test_a_file_goes_to_the_runtime_that_it_is_for():
+    release = released().folder
+    for name, expected in (("reference.onnx", "onnx"), ("reference.safetensors", "torch"), ("train", "torch")):
+        assert open_runtime(release / name).name == expected
+    assert open_runtime(release / "reference.onnx", "openvino").name == "openvino"
 
 
-def test_a_released_model_says_what_it_is_and_runs():
-    model = OnnxRuntime(released().onnx_path)
-    assert (model.metadata.class_names, model.metadata.size) == (CLASS_NAMES, SIZE)
-    boxes_xyxy, scores = model.run(np.zeros((2, 3, SIZE, SIZE), np.uint8))
-    num_anchors = 9 * sum((SIZE // stride) ** 2 for stride in (8, 16, 32, 64, 128))
-    assert (boxes_xyxy.shape, scores.shape) == ((2, num_anchors, 4), (2, num_anchors, 3))
-    assert boxes_xyxy.dtype == scores.dtype == np.float32
-    assert boxes_xyxy.min() >= 0
-    assert boxes_xyxy.max() <= SIZE
-    assert scores.min() >= 0
-    assert scores.max() <= 1
+@pytest.mark.parametrize("name", ["model.pt", "model", "MODEL.PTH"])
+def test_files_of_another_kind_are_named(name, tmp_path):
+    (tmp_path / name).write_bytes(b"weights")
+    with pytest.raises(ValueError, match=rf"{name}: expected a model file .* got a file of another kind"):
+        open_runtime(tmp_path / name)
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no\.onnx: expected a model file \(\.onnx\), found none"):
-        OnnxRuntime(tmp_path / "no.onnx")
+    with pytest.raises(FileNotFoundError, match=r"no\.onnx: expected a model file \(\.onnx, .*found none"):
+        open_runtime(tmp_path / "no.onnx")
 
 
-@pytest.mark.parametrize("content", [b"", b"no graph at all", b"\x89PNG\r\n\x1a\n" + bytes(100)])
-def test_a_file_of_another_kind_is_named(content, tmp_path):
-    (tmp_path / "x.onnx").write_bytes(content)
-    with pytest.raises(ValueError, match=r"x\.onnx: expected an ONNX file, got|x\.onnx is not a maskdet model"):
-        OnnxRuntime(tmp_path / "x.onnx")
+def test_an_unknown_runtime_and_an_unfit_one_are_named():
+    with pytest.raises(ValueError, match="runtime: expected one of onnx, openvino, torch, got 'tflite'"):
+        open_runtime(released().onnx_path, "tflite")
+    with pytest.raises(
+        ValueError, match=r"reference\.onnx: expected a runtime that runs it \(onnx, openvino\), got 'torch'"
+    ):
+        open_runtime(released().onnx_path, "torch")
 
 
-def test_a_file_cut_short_is_named(tmp_path):
-    whole = released().onnx_path.read_bytes()
-    (tmp_path / "x.onnx").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ValueError, match=r"x\.onnx: expected an ONNX file, got"):
-        OnnxRuntime(tmp_path / "x.onnx")
+def test_every_runtime_says_in_a_line_what_it_is():
+    assert all(kind.description and "\n" not in kind.description for kind in RUNTIMES.values())
 
 
-def test_a_model_of_others_is_refused(tmp_path):
-    path = write_graph(tmp_path / "x.onnx", author="somebody")
-    with pytest.raises(ValueError, match=r"is not a maskdet model: expected metadata 'maskdet', got \['author'\]"):
-        OnnxRuntime(path)
-
-
-def test_broken_metadata_is_named(tmp_path):
-    record = METADATA.to_record() | {"class_names": []}
-    path = write_graph(tmp_path / "x.onnx", **{METADATA_KEY: json.dumps(record)})
-    with pytest.raises(ValueError, match=r"x\.onnx: metadata: class_names: expected different names, got \[\]"):
-        OnnxRuntime(path)
-
-
-def test_a_graph_as_promised_is_accepted(tmp_path):
-    path = write_graph(tmp_path / "x.onnx", **{METADATA_KEY: METADATA.to_json()})
-    assert OnnxRuntime(path).metadata == METADATA
+@pytest.mark.parametrize(("text", "expected"), [("3", 3), ("", 0), ("many", 0)])
+def test_the_environment_limits_threads(text, expected, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", text)
+    assert thread_limit(None) == expected
+    assert thread_limit(5) == 5
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("find", "name", "message"),
     [
-        ({"size": 128}, r"expected the inputs .*64, 64.* got .*128, 128"),
-        ({"input_type": TensorProto.FLOAT}, r"expected the inputs .*uint8.* got .*float"),
-        ({"num_classes": 2}, r"expected the outputs .*'scores': \('tensor\(float\)', 3\).* got .*2\)"),
-        ({"score_name": "probs"}, r"expected the outputs .*scores.* got .*probs"),
+        (
+            shipped_model_path,
+            "reference.onnx",
+            "ships no model: name one by --model FILE, or make one by `make release`",
+        ),
+        (
+            shipped_two_phase_path,
+            "two_phase.onnx",
+            "ships no two-phase model: name one by --model FILE, or make one by",
+        ),
     ],
 )
-def test_a_graph_that_is_not_as_promised_is_refused(changes, message, tmp_path):
-    path = write_graph(tmp_path / "x.onnx", **{METADATA_KEY: METADATA.to_json()}, **changes)
-    with pytest.raises(ValueError, match=message):
-        OnnxRuntime(path)
-
-
-@pytest.mark.parametrize(("text", "num_threads"), [("1", 1), ("2", 2), ("", 0), ("4,2", 0)])
-def test_the_number_of_threads_is_that_of_the_environment(text, num_threads, tmp_path, monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", text)
-    seen = []
-    session = runtime.onnxruntime.InferenceSession
-    monkeypatch.setattr(
-        runtime.onnxruntime,
-        "InferenceSession",
-        lambda path, options, **rest: seen.append(options.intra_op_num_threads) or session(path, options, **rest),
-    )
-    OnnxRuntime(write_graph(tmp_path / "x.onnx", **{METADATA_KEY: METADATA.to_json()}))
-    assert seen == [num_threads]
-
-
-def test_the_shipped_model_lies_in_the_package_or_is_missed_in_one_line(tmp_path, monkeypatch):
+def test_a_shipped_model_lies_in_the_package_or_is_missed_in_one_line(find, name, message, tmp_path, monkeypatch):
     monkeypatch.setattr(runtime, "files", lambda package: tmp_path / package)
-    with pytest.raises(FileNotFoundError, match=r"ships no model: name one by --model FILE, or make one by `make re"):
-        shipped_model_path()
+    with pytest.raises(FileNotFoundError, match=message):
+        find()
     (tmp_path / "maskdet/reference").mkdir(parents=True)
-    (tmp_path / "maskdet/reference/reference.onnx").touch()
-    assert shipped_model_path() == tmp_path / "maskdet/reference/reference.onnx"
+    (tmp_path / "maskdet/reference" / name).touch()
+    assert find() == tmp_path / "maskdet/reference" / name

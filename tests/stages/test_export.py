@@ -8,7 +8,7 @@ from safetensors import safe_open
 
 from exported_model import DETAILS, SCORE_THRESHOLDS, SIZE, model_settings, outspoken_detector, release_config, released
 from maskdet.inference.metadata import METADATA_KEY, ModelMetadata
-from maskdet.inference.runtime import OnnxRuntime
+from maskdet.inference.runtimes.onnx import OnnxRuntime
 from maskdet.models.efficientdet import EfficientDetector
 from maskdet.models.onnx import Differences
 from maskdet.models.weights import save_half_weights, save_weights

@@ -1,14 +1,23 @@
-"""Predict many image files: a bad one is noted and skipped, a stop keeps what is done."""
+"""Predict many image files: a bad one is noted and skipped, a stop keeps what is done, the next run goes on there."""
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from maskdet.data.image import read_image
+import numpy as np
+from tqdm import tqdm
+
+from maskdet.inference.images_in import Picture, read_picture
+from maskdet.inference.journal import Journal, settings_of_run
 from maskdet.inference.predictor import Predictor
-from maskdet.inference.result_files import FORMATS, ImageResult, write_picture
+from maskdet.inference.privacy import BLUR_SCORE_THRESHOLD, blur_faces
+from maskdet.inference.result_files import FORMATS, check_names
+from maskdet.inference.results import ImageResult
 from maskdet.inference.sources import SourceImage
+
+_NUM_READ_AHEAD = 4  # pictures that wait decoded: enough for the model never to wait, little memory
 
 
 @dataclass(frozen=True)
@@ -19,11 +28,13 @@ class OutputOptions:
         folder: Made where it does not exist; files of an earlier run are replaced one by one.
         formats: Keys of `FORMATS`.
         has_pictures: Whether annotated pictures are written, to `folder / "pictures"`.
+        blurs_faces: Whether faces in these pictures are blurred, the doubtful ones too.
     """
 
     folder: Path
     formats: Sequence[str]
     has_pictures: bool
+    blurs_faces: bool = False
 
     @property
     def pictures_dir(self) -> Path:
@@ -38,12 +49,19 @@ class RunSummary:
     Attributes:
         results: Of the images that could be read, in their order.
         failures: Why not, by file name.
+        num_resumed: Results that an earlier run had left; they are among the results.
         is_interrupted: Whether the user stopped the run; results are those until then.
     """
 
     results: list[ImageResult] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
+    num_resumed: int = 0
     is_interrupted: bool = False
+
+    @property
+    def notes(self) -> dict[str, str]:
+        """Return what of a file was left out, by file name."""
+        return {result.file_name: result.note for result in self.results if result.note}
 
     def class_counts(self, class_names: Sequence[str]) -> dict[str, int]:
         """Return the number of detections of each class, in the order of the names; 0 where there is none."""
@@ -51,38 +69,124 @@ class RunSummary:
         return {name: counts[index] for index, name in enumerate(class_names)}
 
 
-def predict_images(predictor: Predictor, images: Iterable[SourceImage], output: OutputOptions) -> RunSummary:
+def predict_images(
+    predictor: Predictor,
+    images: Sequence[SourceImage],
+    output: OutputOptions,
+    *,
+    apply_exif: bool = True,
+    is_resumed: bool = True,
+) -> RunSummary:
     """Predict images one by one, each picture as it comes, the tables at the end.
+
+    A run that was stopped or killed leaves a journal in the output folder. The next one with the same model, settings
+    and output takes over what is in there, but for files that have changed since, and its files are those of a run
+    that was never stopped.
 
     Args:
         predictor: The model.
-        images: Files; may be wrapped to show progress.
+        images: Files with different names.
         output: Where to.
+        apply_exif: Turn pictures as their EXIF orientation says; boxes are in pixels of the turned picture.
+        is_resumed: False begins anew.
 
     Returns:
         What was done. A keyboard interrupt ends the run early and leaves whole files of what was done before.
 
     Raises:
+        ValueError: If two images would share a result file, or another run writes to the folder.
         OSError: If the output cannot be written.
     """
-    summary = RunSummary()
-    try:
-        for image in images:
-            _predict_image(predictor, image, output, summary)
-    except KeyboardInterrupt:
-        summary.is_interrupted = True
-    for name in output.formats:
-        FORMATS[name].write(summary.results, predictor.class_names, output.folder / FORMATS[name].file_name)
+    check_names(output.formats, [image.file_name for image in images])
+    run = _ImageRun(predictor, output, apply_exif)
+    with Journal(output.folder, run.settings(), is_resumed) as journal:
+        summary = run.predict(images, journal)
+        for name in output.formats:
+            FORMATS[name].write(summary.results, predictor.class_names, output.folder / FORMATS[name].file_name)
+        if not summary.is_interrupted:
+            journal.finish()
     return summary
 
 
-def _predict_image(predictor: Predictor, source: SourceImage, output: OutputOptions, summary: RunSummary) -> None:
-    try:
-        image = read_image(source.path)
-    except (ValueError, OSError) as error:  # this file alone; what the output folder refuses concerns all
-        summary.failures[source.file_name] = str(error)
-        return
-    result = ImageResult(source.file_name, (image.shape[1], image.shape[0]), predictor.predict(image))
-    if output.has_pictures:
-        write_picture(image, result, predictor.class_names, output.pictures_dir)
-    summary.results.append(result)
+class _ImageRun:
+    """What is done with each image."""
+
+    def __init__(self, predictor: Predictor, output: OutputOptions, apply_exif: bool) -> None:
+        self._predictor, self._output, self._apply_exif = predictor, output, apply_exif
+
+    def settings(self) -> dict[str, object]:
+        """Return what decides the results."""
+        predictor, output = self._predictor, self._output
+        return settings_of_run(
+            predictor.model_path,
+            runtime=predictor.runtime_name,
+            calibrated=predictor.is_calibrated,
+            thresholds=predictor.thresholds,
+            apply_exif=self._apply_exif,
+            blurs_faces=output.blurs_faces,
+        )
+
+    def predict(self, images: Sequence[SourceImage], journal: Journal) -> RunSummary:
+        """Predict each image that the journal does not know."""
+        summary = RunSummary()
+        steps = self._steps(images, journal)
+        try:
+            with tqdm(steps, total=len(images), unit="image", disable=None) as progress:
+                for image, step in progress:
+                    self._finish(image, step, journal, summary)
+        except KeyboardInterrupt:
+            summary.is_interrupted = True
+        finally:
+            steps.close()
+        summary.num_resumed = journal.num_resumed
+        return summary
+
+    def _steps(
+        self, images: Sequence[SourceImage], journal: Journal
+    ) -> Iterator[tuple[SourceImage, "ImageResult | Future[Picture]"]]:
+        """Yield each image with its known result, or with its picture, which is read in a thread of its own."""
+        waiting: deque[tuple[SourceImage, ImageResult | Future[Picture]]] = deque()
+        reader = ThreadPoolExecutor(1, thread_name_prefix="read-ahead")
+        try:
+            for image in images:
+                known = self._known(image, journal)
+                waiting.append((image, known or reader.submit(read_picture, image.path, self._apply_exif)))
+                if len(waiting) > _NUM_READ_AHEAD:
+                    yield waiting.popleft()
+            yield from waiting
+        finally:
+            reader.shutdown(wait=False, cancel_futures=True)
+
+    def _known(self, image: SourceImage, journal: Journal) -> ImageResult | None:
+        if not self._output.has_pictures:
+            return journal.find(image)
+        from maskdet.inference.result_pictures import picture_path
+
+        return journal.find(image) if picture_path(self._output.pictures_dir, image.file_name).is_file() else None
+
+    def _finish(
+        self, image: SourceImage, step: "ImageResult | Future[Picture]", journal: Journal, summary: RunSummary
+    ) -> None:
+        if isinstance(step, ImageResult):
+            summary.results.append(step)
+            return
+        try:
+            picture = step.result()
+        except (ValueError, OSError) as error:  # this file alone; what the output folder refuses concerns all
+            summary.failures[image.file_name] = str(error)
+            return
+        summary.results.append(self._predict(image, picture))
+        journal.add(image, summary.results[-1])  # last: what it knows is whole
+
+    def _predict(self, image: SourceImage, picture: Picture) -> ImageResult:
+        """Predict a picture, and draw what is found."""
+        pixels, blurs = picture.pixels, self._output.has_pictures and self._output.blurs_faces
+        found, *doubtful = self._predictor.detect_at(pixels, [None, BLUR_SCORE_THRESHOLD] if blurs else [None])
+        result = ImageResult(image.file_name, (pixels.shape[1], pixels.shape[0]), found, picture.note)
+        if self._output.has_pictures:
+            from maskdet.inference.result_pictures import write_picture  # fonts and drawing: only who wants pictures
+
+            for also in doubtful:  # what is shown, and what is too doubtful to be shown
+                pixels = blur_faces(pixels, np.concatenate([found.boxes_xyxy, also.boxes_xyxy]))
+            write_picture(pixels, result, self._predictor.class_names, self._output.pictures_dir)
+        return result

@@ -3,7 +3,8 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 from maskdet.data.framing import Letterbox, Stretch
 
@@ -13,6 +14,20 @@ METADATA_KEY = "maskdet"
 FORMAT_VERSION = 1
 FRAMINGS = {"letterbox": Letterbox, "stretch": Stretch}
 """The framings of prediction by their names in the metadata."""
+
+
+class DetectorMetadata(Protocol):
+    """What every model says of itself, whatever it is made of.
+
+    Attributes:
+        class_names: The classes in the order of class indices.
+        score_thresholds: By class: detections below it are not shown unless somebody asks for them.
+        details: Whatever else is known, for people: metrics, config, data, licence, code. JSON values.
+    """
+
+    class_names: tuple[str, ...]
+    score_thresholds: Mapping[str, float]
+    details: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -32,10 +47,10 @@ class DetectOptions:
     max_detections: int
 
     def __post_init__(self) -> None:
-        _check_share(self.score_threshold, "detect.score_threshold")
-        _check_share(self.nms_iou_threshold, "detect.nms_iou_threshold")
-        _check_count(self.max_candidates, "detect.max_candidates")
-        _check_count(self.max_detections, "detect.max_detections")
+        check_share(self.score_threshold, "detect.score_threshold")
+        check_share(self.nms_iou_threshold, "detect.nms_iou_threshold")
+        check_count(self.max_candidates, "detect.max_candidates")
+        check_count(self.max_detections, "detect.max_detections")
 
 
 @dataclass(frozen=True)
@@ -59,16 +74,10 @@ class ModelMetadata:
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        names = self.class_names
-        if not names or not all(isinstance(name, str) for name in names) or len(set(names)) != len(names):
-            raise ValueError(f"class_names: expected different names, got {list(names)}")
+        check_classes(self)
         if self.framing_kind not in FRAMINGS:
             raise ValueError(f"framing.kind: expected one of {sorted(FRAMINGS)}, got {self.framing_kind!r}")
-        _check_count(self.size, "framing.size")
-        if set(self.score_thresholds) != set(names):
-            raise ValueError(f"score_thresholds: expected {sorted(names)}, got {sorted(self.score_thresholds)}")
-        for name, threshold in self.score_thresholds.items():
-            _check_share(threshold, f"score_thresholds.{name}")
+        check_count(self.size, "framing.size")
         taken = sorted(set(self.details) & _KEYS)
         if taken:
             raise ValueError(f"details: expected no key of the format itself, got {taken}")
@@ -105,31 +114,78 @@ class ModelMetadata:
             ValueError: If the text is no JSON object, is of another version, or lacks or breaks a field; the message
                 names the field and not the file.
         """
-        try:
-            record = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"expected JSON, got {error}") from error
-        if not isinstance(record, dict):
-            raise ValueError(f"expected a JSON object, got {type(record).__name__}")
-        if record.get("format_version") != FORMAT_VERSION:
-            raise ValueError(f"format_version: expected {FORMAT_VERSION}, got {record.get('format_version')!r}")
-        framing = _object(record, "framing", {"kind", "size"})
-        detect = _object(record, "detect", set(DetectOptions.__dataclass_fields__))
+        record = read_record(text)
+        framing = read_object(record, "framing", {"kind", "size"})
+        detect = read_object(record, "detect", set(DetectOptions.__dataclass_fields__))
         return cls(
-            class_names=tuple(_list(record, "class_names")),
+            class_names=tuple(read_list(record, "class_names")),
             framing_kind=framing["kind"],
             size=framing["size"],
             detect=DetectOptions(**detect),
-            score_thresholds=_object(record, "score_thresholds", None),
+            score_thresholds=read_object(record, "score_thresholds", None),
             details={key: value for key, value in record.items() if key not in _KEYS},
         )
+
+
+def check_classes(metadata: DetectorMetadata) -> None:
+    """Refuse class names that are none or not different, and thresholds that are not one a class, in [0, 1].
+
+    Raises:
+        ValueError: Names the field.
+    """
+    names = metadata.class_names
+    if not names or not all(isinstance(name, str) for name in names) or len(set(names)) != len(names):
+        raise ValueError(f"class_names: expected different names, got {list(names)}")
+    if set(metadata.score_thresholds) != set(names):
+        raise ValueError(f"score_thresholds: expected {sorted(names)}, got {sorted(metadata.score_thresholds)}")
+    for name, threshold in metadata.score_thresholds.items():
+        check_share(threshold, f"score_thresholds.{name}")
+
+
+def read_metadata(properties: Mapping[str, str], path: Path) -> ModelMetadata:
+    """Return the metadata that a model file carries among its properties.
+
+    Args:
+        properties: Of the file.
+        path: What messages name.
+
+    Raises:
+        ValueError: If there is none, or it is broken.
+    """
+    if METADATA_KEY not in properties:
+        raise ValueError(f"{path} is not a maskdet model: expected metadata {METADATA_KEY!r}, got {sorted(properties)}")
+    try:
+        return ModelMetadata.from_json(properties[METADATA_KEY])
+    except ValueError as error:
+        raise ValueError(f"{path}: metadata: {error}") from error
+
+
+def read_record(text: str) -> dict[str, Any]:
+    """Return the JSON object of a metadata text.
+
+    Raises:
+        ValueError: If it is none, or of another version.
+    """
+    try:
+        record = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"expected JSON, got {error}") from error
+    if not isinstance(record, dict):
+        raise ValueError(f"expected a JSON object, got {type(record).__name__}")
+    if record.get("format_version") != FORMAT_VERSION:
+        raise ValueError(f"format_version: expected {FORMAT_VERSION}, got {record.get('format_version')!r}")
+    return record
 
 
 _KEYS = {"format_version", "class_names", "framing", "detect", "score_thresholds"}
 
 
-def _object(record: dict, key: str, fields: set[str] | None) -> dict:
-    """Return a nested object; with `fields`, one that has these fields and no other."""
+def read_object(record: dict, key: str, fields: set[str] | None) -> dict:
+    """Return a nested object; with `fields`, one that has these fields and no other.
+
+    Raises:
+        ValueError: Names the key.
+    """
     value = record.get(key)
     if not isinstance(value, dict):
         raise ValueError(f"{key}: expected an object, got {value!r}")
@@ -138,19 +194,33 @@ def _object(record: dict, key: str, fields: set[str] | None) -> dict:
     return value
 
 
-def _list(record: dict, key: str) -> list:
+def read_list(record: dict, key: str) -> list:
+    """Return a nested list.
+
+    Raises:
+        ValueError: Names the key.
+    """
     value = record.get(key)
     if not isinstance(value, list):
         raise ValueError(f"{key}: expected a list, got {value!r}")
     return value
 
 
-def _check_share(value: object, name: str) -> None:
-    """Refuse what is no number in [0, 1]; bool is an int for Python, but no number here."""
+def check_share(value: object, name: str) -> None:
+    """Refuse what is no number in [0, 1]; bool is an int for Python, but no number here.
+
+    Raises:
+        ValueError: Names the value and what it is of.
+    """
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         raise ValueError(f"{name}: expected a number in [0, 1], got {value!r}")
 
 
-def _check_count(value: object, name: str) -> None:
+def check_count(value: object, name: str) -> None:
+    """Refuse what is no positive whole number.
+
+    Raises:
+        ValueError: Names the value and what it is of.
+    """
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ValueError(f"{name}: expected a positive whole number, got {value!r}")

@@ -1,44 +1,37 @@
 """Model files behind one interface: a batch of inputs in, every anchor's boxes and scores out."""
 
 import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
-import onnxruntime
-from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
-from maskdet.inference.metadata import METADATA_KEY, ModelMetadata
+from maskdet.inference.metadata import ModelMetadata
 
 INPUT_NAME, OUTPUT_NAMES = "images", ("boxes_xyxy", "scores")
 """The names of the graph's input and outputs."""
 
-_LOAD_ERRORS = (
-    ort_errors.Fail,
-    ort_errors.InvalidArgument,
-    ort_errors.InvalidGraph,
-    ort_errors.InvalidProtobuf,
-    ort_errors.NoModel,
-    ort_errors.NotImplemented,
-    ort_errors.RuntimeException,
-)
-
 
 class Runtime(Protocol):
-    """What `Predictor` needs of a model, whatever runs it.
+    """What a detector needs of a model, whatever runs it.
 
     Attributes:
+        name: A key of `RUNTIMES`.
         metadata: What the model says of itself.
     """
 
+    name: str
     metadata: ModelMetadata
 
     def run(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the boxes and scores of every anchor.
+        """Return the boxes and scores of every anchor; may be called from several threads at once.
 
         Args:
-            images: (N, 3, S, S) uint8, RGB, S as in the metadata.
+            images: (N, 3, S, S) uint8, RGB, C-contiguous, S as in the metadata.
 
         Returns:
             (N, A, 4) float32 boxes, xyxy in pixels of the input, clipped to it; (N, A, C) float32 scores in [0, 1].
@@ -46,36 +39,95 @@ class Runtime(Protocol):
         ...
 
 
-class OnnxRuntime:
-    """A model file that `maskdet.models.onnx` wrote, run by onnxruntime on the CPU.
+def _open_onnx(path: Path, num_threads: int | None) -> Runtime:
+    from maskdet.inference.runtimes.onnx import OnnxRuntime
 
-    `OMP_NUM_THREADS` limits its threads as it does those of other numeric libraries; onnxruntime alone ignores it.
+    return OnnxRuntime(path, num_threads)
+
+
+def _open_openvino(path: Path, num_threads: int | None) -> Runtime:
+    from maskdet.inference.runtimes.openvino import OpenVinoRuntime
+
+    return OpenVinoRuntime(path, num_threads)
+
+
+def _open_torch(path: Path, num_threads: int | None) -> Runtime:
+    from maskdet.inference.runtimes.pytorch import TorchRuntime
+
+    return TorchRuntime(path, num_threads)
+
+
+@dataclass(frozen=True)
+class RuntimeKind:
+    """A way to run model files.
+
+    Attributes:
+        description: One line for people.
+        suffixes: Of the files that it runs, in lower case; the empty one is a folder of `train`.
+        open: `open(path, num_threads)`; imports the library.
+    """
+
+    description: str
+    suffixes: tuple[str, ...]
+    open: Callable[[Path, int | None], Runtime]
+
+
+RUNTIMES: Mapping[str, RuntimeKind] = MappingProxyType(
+    {
+        "onnx": RuntimeKind("ONNX Runtime on the CPU", (".onnx",), _open_onnx),
+        "openvino": RuntimeKind("OpenVINO on the CPU; extra `export`", (".xml", ".onnx"), _open_openvino),
+        "torch": RuntimeKind("torch on CUDA, where there is one, or on the CPU", (".safetensors", ""), _open_torch),
+    }
+)
+"""What runs model files. A file whose runtime is not named goes to the first that runs its suffix."""
+
+MODEL_FILES = "a model file (.onnx, .xml, .safetensors) or a folder of `train`"
+"""What messages say that was expected."""
+
+
+def open_runtime(path: Path, name: str | None = None, num_threads: int | None = None) -> Runtime:
+    """Load a model.
 
     Args:
-        path: The `.onnx` file.
+        path: A model file, or a folder that `train` wrote.
+        name: A key of `RUNTIMES`; None: the one that the file is for.
+        num_threads: Of one run; None: see `thread_limit`.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no ONNX file, or none of ours; the message says what it lacks.
+        ValueError: If the runtime is unknown or does not run such files, or if the file is none of ours.
     """
+    if name is not None and name not in RUNTIMES:
+        raise ValueError(f"runtime: expected one of {', '.join(RUNTIMES)}, got {name!r}")
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: expected {MODEL_FILES}, found none")
+    suffix = "" if path.is_dir() else path.suffix.lower()
+    fitting = [key for key, kind in RUNTIMES.items() if suffix in kind.suffixes]
+    if not fitting or (not suffix and path.is_file()):
+        raise ValueError(f"{path}: expected {MODEL_FILES}, got a file of another kind")
+    if name is not None and name not in fitting:
+        raise ValueError(f"{path}: expected a runtime that runs it ({', '.join(fitting)}), got {name!r}")
+    return RUNTIMES[name or fitting[0]].open(path, num_threads)
 
-    def __init__(self, path: Path) -> None:
-        if not path.is_file():
-            raise FileNotFoundError(f"{path}: expected a model file (.onnx), found none")
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3  # errors alone; they are raised too
-        options.intra_op_num_threads = _num_threads()
-        try:
-            self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        except _LOAD_ERRORS as error:
-            raise ValueError(f"{path}: expected an ONNX file, got {error}") from error
-        self.metadata = _read_metadata(self._session, path)
-        _check_graph(self._session, self.metadata, path)
 
-    def run(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the boxes and scores of every anchor; see `Runtime.run`."""
-        boxes_xyxy, scores = self._session.run(list(OUTPUT_NAMES), {INPUT_NAME: images})  # (N, A, 4), (N, A, C)
-        return boxes_xyxy, scores
+def thread_limit(num_threads: int | None) -> int:
+    """Return how many threads a run may use; 0: as many as there are cores, where nobody says anything.
+
+    Args:
+        num_threads: What the caller wants; None: what the environment variable `OMP_NUM_THREADS` allows.
+
+    Raises:
+        ValueError: If it is less than 1.
+
+    >>> thread_limit(2)
+    2
+    """
+    if num_threads is None:
+        text = os.environ.get("OMP_NUM_THREADS", "")
+        return int(text) if text.isdecimal() else 0
+    if num_threads < 1:
+        raise ValueError(f"num_threads: expected at least 1, got {num_threads}")
+    return num_threads
 
 
 def shipped_model_path() -> Path:
@@ -84,37 +136,18 @@ def shipped_model_path() -> Path:
     Raises:
         FileNotFoundError: If this copy of the package has none; the message says what to do.
     """
-    path = Path(str(files("maskdet") / "reference" / "reference.onnx"))
+    return _shipped("reference.onnx", "model", "`make release`")
+
+
+def shipped_two_phase_path() -> Path:
+    """Return the path of the two-phase model that the package ships; raises like `shipped_model_path`."""
+    return _shipped("two_phase.onnx", "two-phase model", "`python -m maskdet.stages.export_two_phase fold=null`")
+
+
+def _shipped(file_name: str, kind: str, command: str) -> Path:
+    path = Path(str(files("maskdet") / "reference" / file_name))
     if not path.is_file():
         raise FileNotFoundError(
-            "this copy of maskdet ships no model: name one by --model FILE, or make one by `make release`"
+            f"this copy of maskdet ships no {kind}: name one by --model FILE, or make one by {command}"
         )
     return path
-
-
-def _num_threads() -> int:
-    """Return the threads that `OMP_NUM_THREADS` allows; 0, onnxruntime's word for all cores, where it says nothing."""
-    text = os.environ.get("OMP_NUM_THREADS", "")
-    return int(text) if text.isdecimal() else 0
-
-
-def _read_metadata(session: onnxruntime.InferenceSession, path: Path) -> ModelMetadata:
-    found = session.get_modelmeta().custom_metadata_map
-    if METADATA_KEY not in found:
-        raise ValueError(f"{path} is not a maskdet model: expected metadata {METADATA_KEY!r}, got {sorted(found)}")
-    try:
-        return ModelMetadata.from_json(found[METADATA_KEY])
-    except ValueError as error:
-        raise ValueError(f"{path}: metadata: {error}") from error
-
-
-def _check_graph(session: onnxruntime.InferenceSession, metadata: ModelMetadata, path: Path) -> None:
-    """Refuse a graph whose input and outputs are not those that the metadata promises."""
-    inputs = {node.name: (node.type, tuple(node.shape[1:])) for node in session.get_inputs()}
-    outputs = {node.name: (node.type, node.shape[-1]) for node in session.get_outputs()}
-    wanted_inputs = {INPUT_NAME: ("tensor(uint8)", (3, metadata.size, metadata.size))}
-    widths = (4, len(metadata.class_names))
-    wanted_outputs = {name: ("tensor(float)", width) for name, width in zip(OUTPUT_NAMES, widths, strict=True)}
-    for kind, wanted, got in (("inputs", wanted_inputs, inputs), ("outputs", wanted_outputs, outputs)):
-        if wanted != got:
-            raise ValueError(f"{path}: expected the {kind} {wanted}, got {got}")

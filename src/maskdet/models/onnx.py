@@ -3,7 +3,7 @@
 import logging
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import torch
-from torch import Tensor, nn
+from torch.export import ExportedProgram
 
 from maskdet.atomic import atomic_file
 from maskdet.models.efficientdet import EfficientDetector
+from maskdet.models.export.norm_folding import fold_norms
+from maskdet.models.export.tracing import BATCH, trace_decoder
 
 OPSET = 20
-_BATCH = "batch"
 
 
 @dataclass(frozen=True)
@@ -31,17 +32,6 @@ class Differences:
 
     box_px: float
     score: float
-
-
-class _Decoded(nn.Module):
-    """The detector with `decode` as its forward: the exporter takes modules."""
-
-    def __init__(self, detector: EfficientDetector) -> None:
-        super().__init__()
-        self.detector = detector
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        return self.detector.decode(images)
 
 
 def export_onnx(detector: EfficientDetector, path: Path, image_size: int, properties: Mapping[str, str]) -> None:
@@ -60,21 +50,35 @@ def export_onnx(detector: EfficientDetector, path: Path, image_size: int, proper
     Raises:
         ValueError: If the detector is in training mode or the size is no multiple of its stride.
     """
-    if detector.training:
-        raise ValueError("expected a detector in eval mode, got one in training mode")
-    images = torch.zeros(2, 3, image_size, image_size, dtype=torch.uint8)  # a batch of 1 would become a constant
+    save_program(trace_decoder(detector, image_size), path, ["images"], ["boxes_xyxy", "scores"], properties)
+
+
+def save_program(
+    traced: ExportedProgram,
+    path: Path,
+    input_names: Sequence[str],
+    output_names: Sequence[str],
+    properties: Mapping[str, str],
+) -> None:
+    """Write a traced program as an ONNX file that names no folder of this machine; its free axis is called `batch`.
+
+    Args:
+        traced: One input, whose first axis is free.
+        path: The file, complete when it appears.
+        input_names: What the file calls its inputs.
+        output_names: What it calls its outputs.
+        properties: Written into the file's metadata.
+    """
     with torch.no_grad(), _quietly():
-        detector.decode(images[:1])  # checks the size, and makes the anchors: a tensor at hand becomes a constant
-        shapes = ({0: torch.export.Dim(_BATCH)},)
-        exported = torch.export.export(_Decoded(detector), (images,), dynamic_shapes=shapes)
         program = torch.onnx.export(
-            exported,
+            traced,
             dynamo=True,
-            input_names=["images"],
-            output_names=["boxes_xyxy", "scores"],
+            input_names=list(input_names),
+            output_names=list(output_names),
             opset_version=OPSET,
             verbose=False,
         )
+        program.model = fold_norms(program.model)
     _name_batch(program)
     _forget_sources(program)
     program.model.metadata_props.update(properties)
@@ -128,7 +132,7 @@ def _name_batch(program: torch.onnx.ONNXProgram) -> None:
     values = [*graph.inputs, *(value for node in graph.all_nodes() for value in node.outputs)]
     for value in values:
         if value.shape is not None:
-            value.shape = type(value.shape)([_BATCH if side == symbol else side for side in value.shape])
+            value.shape = type(value.shape)([BATCH if side == symbol else side for side in value.shape])
 
 
 def _forget_sources(program: torch.onnx.ONNXProgram) -> None:

@@ -9,8 +9,6 @@ Reference:
 
 from dataclasses import dataclass
 
-from maskdet.schema import CLASS_NAMES
-
 
 @dataclass(frozen=True)
 class ClassStyle:
@@ -27,13 +25,12 @@ class ClassStyle:
     line_style: str
 
 
-_STYLES = (
-    ClassStyle("#0072b2", "mask", "-"),
-    ClassStyle("#d55e00", "no mask", "--"),
-    ClassStyle("#cc79a7", "incorrect", "-."),
-)
-CLASS_STYLES = dict(zip(CLASS_NAMES, _STYLES, strict=True))
-"""The style of every class of `CLASS_NAMES`, in its order."""
+CLASS_STYLES = {
+    "with_mask": ClassStyle("#0072b2", "mask", "-"),
+    "without_mask": ClassStyle("#d55e00", "no mask", "--"),
+    "mask_weared_incorrect": ClassStyle("#cc79a7", "incorrect", "-."),
+}
+"""The style of every class of `maskdet.schema.CLASS_NAMES`, in its order; not imported, as the schema loads pandas."""
 
 FOLD_COLORS = ("#56b4e9", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#0072b2", "#999999")
 """One colour a fold in the plots; a longer list of folds starts again."""

@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-import torch
-from torchvision.ops import nms
 
 from maskdet.boxes import clip_boxes
+from maskdet.nms import suppress
 
 _LEAST_SIDE_PX = 32
 
@@ -168,10 +167,8 @@ class FaceDetector(ABC):
         faces = replace(faces, boxes_xyxy=boxes_xyxy)[
             (sides.max(axis=1) >= self.options.min_face_px) & (sides.min(axis=1) > 0)
         ]
-        rows = nms(  # best first
-            torch.from_numpy(faces.boxes_xyxy), torch.from_numpy(faces.scores), self.options.nms_iou_threshold
-        )
-        return faces[rows.numpy()]
+        faces = faces[np.argsort(-faces.scores, kind="stable")]  # best first
+        return faces[suppress(faces.boxes_xyxy, self.options.nms_iou_threshold, max_kept=len(faces))]
 
 
 def scaled_wh(image_wh: tuple[int, int], long_side_px: int, multiple: int = 1) -> tuple[int, int]:

@@ -1,0 +1,1 @@
+"""Videos, cameras and streams: the same predictor frame by frame, people followed, faces blurred."""

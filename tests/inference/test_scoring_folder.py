@@ -1,0 +1,124 @@
+"""The scoring folder finds what `Predictor` finds, with its three dependencies and nothing else."""
+
+import importlib
+import os
+import subprocess
+import sys
+from importlib.metadata import distribution
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from exported_model import released, scene_images
+from maskdet.inference import scoring_folder
+from maskdet.inference.predictor import Predictor
+from maskdet.inference.scoring_folder import write_scoring_folder
+from maskdet.inference.scoring_folder.score import resize
+
+DEPENDENCIES = ("numpy", "onnxruntime", "pillow")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("scoring") / "folder"
+    write_scoring_folder(released().onnx_path, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory):
+    """Return a folder that holds the three dependencies alone, as links to the installed files."""
+    target = tmp_path_factory.mktemp("packages")
+    for name in DEPENDENCIES:
+        found = distribution(name)
+        for top in {file.parts[0] for file in found.files if file.parts[0] not in ("..", "__pycache__")}:
+            (target / top).symlink_to(found.locate_file(top))
+    return target
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """Return scenes as files: large and small, upright and turned, with alpha and grey."""
+    place = tmp_path_factory.mktemp("images")
+    scenes = [Image.fromarray(pixels) for pixels in scene_images(5)]
+    scenes[0].save(place / "plain.png")
+    scenes[1].resize((1201, 803)).save(place / "large.jpg", quality=95)
+    scenes[2].resize((90, 71)).save(place / "small.png")
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    scenes[3].save(place / "turned.jpg", exif=turned, quality=95)
+    scenes[4].convert("RGBA").save(place / "alpha.png")
+    return sorted(place.iterdir())
+
+
+def test_the_script_alone_gives_the_boxes_of_the_predictor(folder, packages, images, tmp_path):
+    command = [sys.executable, "-S", "-P", str(folder / "score.py"), *map(str, images), "--output", "faces.csv"]
+    environment = {"PYTHONPATH": str(packages), "PATH": os.environ["PATH"]}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    table = pd.read_csv(tmp_path / "faces.csv")
+    predictor = Predictor(released().onnx_path)
+    for path in images:
+        expected, rows = predictor.predict(path), table[table["file_name"] == path.as_posix()]
+        assert len(expected) > 0
+        assert rows["class_name"].tolist() == expected.data["class_name"].tolist()
+        boxes = rows[["x_min", "y_min", "x_max", "y_max"]].to_numpy()
+        np.testing.assert_allclose(rows["score"], expected.confidence, atol=2e-3)
+        scale = max(1, *Image.open(path).size) / predictor.metadata.size
+        np.testing.assert_allclose(boxes, expected.xyxy, atol=0.1 * max(1, scale))
+
+
+def test_nothing_else_can_be_imported_there(packages):
+    environment = {"PYTHONPATH": str(packages), "PATH": os.environ["PATH"]}
+    for name in ("maskdet", "cv2", "torch", "pandas"):
+        assert importlib.util.find_spec(name)
+        command = [sys.executable, "-S", "-P", "-c", f"import {name}"]
+        assert subprocess.run(command, env=environment, capture_output=True, check=False).returncode == 1
+
+
+@pytest.mark.parametrize(("width", "height"), [(64, 43), (133, 89), (200, 133), (128, 128), (37, 91)])
+def test_shrinking_is_that_of_opencv(width, height):
+    pixels = scene_images(1)[0]
+    found = resize(Image.fromarray(pixels), width, height)
+    expected = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
+    assert np.abs(found.astype(int) - expected).max() <= 1
+    assert (found == expected).mean() > 0.98
+
+
+def test_enlarging_is_that_of_opencv():
+    pixels = scene_images(1)[0][:60, :80]
+    expected = cv2.resize(pixels, (128, 96), interpolation=cv2.INTER_LINEAR)
+    assert np.abs(resize(Image.fromarray(pixels), 128, 96).astype(int) - expected).max() <= 1
+
+
+def test_the_folder_says_what_it_is(folder):
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "README.txt",
+        "model.onnx",
+        "requirements.txt",
+        "score.py",
+    ]
+    text = (folder / "README.txt").read_text()
+    assert "with_mask 0.30, without_mask 0.40, mask_weared_incorrect 0.25" in text
+    assert "unseen" not in text
+    assert ": 0.500" in text
+    assert "$" not in text
+    wanted = {line.split(">=")[0] for line in (folder / "requirements.txt").read_text().split()}
+    assert wanted == set(DEPENDENCIES)
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path, folder):
+    (tmp_path / "diary.txt").write_text("dear")
+    with pytest.raises(ValueError, match="expected a new folder or an earlier scoring folder"):
+        write_scoring_folder(released().onnx_path, tmp_path)
+    assert (tmp_path / "diary.txt").read_text() == "dear"
+    write_scoring_folder(released().onnx_path, folder)  # an earlier one is replaced
+
+
+def test_the_script_is_short():
+    lines = (Path(scoring_folder.__file__).parent / "score.py").read_text().splitlines()
+    assert sum(bool(line.strip()) for line in lines) < 70
