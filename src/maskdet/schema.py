@@ -17,6 +17,9 @@ CLASS_NAMES = ("with_mask", "without_mask", "mask_weared_incorrect")
 
 BOX_COLUMNS = ["x_min", "y_min", "x_max", "y_max"]
 
+GROUPED = "grouped"
+"""Of the protocols of judged crops the one that holds look-alikes out together; the others are held against it."""
+
 
 def _coordinates() -> dict[str, pa.Column]:
     return {name: pa.Column("float32", pa.Check.ge(0), coerce=True) for name in BOX_COLUMNS}

@@ -22,6 +22,7 @@ from maskdet.evaluation.classification import (
     confident_errors,
     confusion_table,
     interval_rows,
+    is_right,
     precision_recall_curves,
     predicted_classes,
     resample_faces,
@@ -29,6 +30,8 @@ from maskdet.evaluation.classification import (
     with_groups,
 )
 from maskdet.evaluation.curves import pr_curves
+from maskdet.evaluation.hypotheses.by_group import FaceGroups, Resampling
+from maskdet.evaluation.hypotheses.group_tests import share_against
 from maskdet.schema import CLASS_NAMES, CROP_PREDICTIONS, PROBABILITY_COLUMNS
 
 
@@ -135,10 +138,24 @@ def test_95_percent_intervals_hold_the_truth_in_88_to_99_percent_of_simulated_se
     truth = pd.Series({name: value[0] for name, value in figures(draw_faces(10**6, 30_000)).items()})[[*HEADLINES]]
     held = []
     for seed in range(100):
-        rows = interval_rows(resample_faces(draw_faces(seed, 120), 200, seed)).set_index("metric").loc[[*HEADLINES]]
+        rows = interval_rows(draw_faces(seed, 120), Resampling(200, seed=seed)).set_index("metric").loc[[*HEADLINES]]
         held.append((rows["low"] <= truth) & (truth <= rows["high"]))
     coverage = pd.concat(held, axis=1).mean(axis=1)
     assert coverage.between(0.88, 0.99).all(), coverage.to_string()
+
+
+def test_accuracy_and_recalls_have_the_interval_of_the_hypotheses():
+    faces = draw_faces(4, 80)
+    rows = interval_rows(faces, Resampling(20, alpha=0.1)).set_index("metric")
+    right, groups = is_right(faces), FaceGroups.of(faces["group"])
+    share, _ = share_against(right, groups, 0.5, alpha=0.1)
+    assert tuple(rows.loc["accuracy", ["value", "low", "high"]]) == share.interval
+    is_class = (faces["class_name"] == "without_mask").to_numpy()
+    share, _ = share_against(right[is_class], FaceGroups.of(faces["group"][is_class]), 0.5, alpha=0.1)
+    assert tuple(rows.loc["recall/without_mask", ["value", "low", "high"]]) == pytest.approx(share.interval)
+    absent = interval_rows(faces[faces["class_name"] != "without_mask"], Resampling(20)).set_index("metric")
+    assert absent.loc["recall/without_mask"].isna().all()
+    assert absent.loc["balanced_accuracy"].notna().all()
 
 
 def test_groups_widen_intervals_that_faces_alone_make_too_narrow():

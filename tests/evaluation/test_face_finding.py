@@ -12,7 +12,6 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from maskdet.boxes import xyxy_to_xywh
-from maskdet.evaluation.bootstrap import resample
 from maskdet.evaluation.coco import coco_metrics
 from maskdet.evaluation.face_finding import (
     FACE,
@@ -21,9 +20,8 @@ from maskdet.evaluation.face_finding import (
     box_habit,
     is_found,
     metric_name,
-    metric_rows,
-    paired_rows,
 )
+from maskdet.evaluation.rates import ratio
 from maskdet.evaluation.sizes import area_ranges, size_tertiles
 from maskdet.models.face_detectors.interface import fit_boxes
 from maskdet.schema import BOX_COLUMNS, FACES
@@ -175,28 +173,16 @@ def test_rates_by_hand(table):
     assert not [name for name in metrics if name.endswith("_mask") and not name.startswith("recall")]
 
 
-def test_every_metric_lies_between_its_ends_and_a_detector_equals_itself(table):
+def test_recalls_are_the_counts_of_groups_with_a_face():
     drawn, groups = draw_set(0, num_groups=20)
     tables = face_tables(drawn.images, drawn.annotations, drawn.predictions)
-    resampled = resample(FaceFindingMetrics(tables, groups, THRESHOLD, IOUS), 100, seed=0)
-    rows = metric_rows(resampled).dropna()
-    assert (rows["low"] <= rows["high"]).all()
-    assert rows["value"].between(rows["low"] - 0.05, rows["high"] + 0.05).all()
-    pairs = paired_rows(resampled, resampled, ["ap_50/all", "recall_40/small"])
-    assert pairs["metric"].tolist() == ["ap_50/all", "recall_40/small"]
-    assert (pairs[["difference", "low", "high"]] == 0).all(axis=None)
-    assert (pairs["p_value"] == 1).all()
-
-
-def test_a_detector_that_misses_half_of_the_faces_is_worse():
-    drawn, groups = draw_set(1, num_groups=40)
-    full = face_tables(drawn.images, drawn.annotations, drawn.predictions)
-    half = FaceTables(full.images, full.annotations, full.faces.iloc[::2].reset_index(drop=True), full.size_bounds_px)
-    worse, better = (resample(FaceFindingMetrics(t, groups, THRESHOLD, IOUS), 200, seed=0) for t in (half, full))
-    row = paired_rows(worse, better, ["recall_50/all"]).iloc[0]
-    assert row["difference"] == row["b"] - row["a"] > 0
-    assert row["low"] > 0
-    assert row["p_value"] < 0.05
+    metrics = FaceFindingMetrics(tables, groups, THRESHOLD, IOUS)
+    values = {name: float(value[0]) for name, value in metrics(np.ones((metrics.num_groups, 1))).items()}
+    counts = metrics.recall_counts()
+    assert set(counts) == {name for name in values if name.startswith("recall")}
+    shares = {name: float(ratio(found.sum(), faces.sum())) for name, (found, faces) in counts.items()}
+    assert shares == pytest.approx({name: values[name] for name in counts}, nan_ok=True)
+    assert counts["recall_50/all"].shape[1] == tables.annotations["file_name"].map(groups).nunique()
 
 
 def test_without_faces_or_finds(table):

@@ -40,6 +40,10 @@ def test_a_worse_run_is_found_out():
     rows = compared(*rivals(0, num_groups=120, skill=0.6), num_replicates=300)
     assert rows.loc["map", "p_value"] < 0.01
     assert rows.loc["map", "high"] < 0
+    defined = rows.dropna()
+    assert (defined["least_p_value"] >= 2 / 301).all()
+    assert (defined["p_value"] >= defined["least_p_value"]).all()
+    assert defined["percentile_p_value"].between(2 / 301, 1).all()
 
 
 def test_a_run_against_itself_has_no_difference():

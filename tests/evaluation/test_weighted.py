@@ -39,6 +39,28 @@ def test_weights_of_one_give_the_metrics_of_the_set(seed, random_tables):
     assert_equal_at_weight_one(tables, {name: i // 2 for i, name in enumerate(tables.images["file_name"])})
 
 
+@pytest.mark.parametrize(
+    "metrics",
+    [("map_50",), ("map", "map_75"), ("ap_50/with_mask", "map_small", "map_tertile_2"), ("ar_100", "f1"), ("recall",)],
+)
+def test_some_metrics_alone_are_what_they_are_among_all(metrics, random_tables):
+    tables = with_bounds(*random_tables(3))
+    groups = {name: i // 2 for i, name in enumerate(tables.images["file_name"])}
+    every, some = (WeightedMetrics(tables, groups, SCORE_THRESHOLD, metrics=wanted) for wanted in (None, metrics))
+    weights = np.random.default_rng(0).integers(0, 3, (every.num_groups, 5)).astype(float)
+    expected, found = every(weights), some(weights)
+    assert list(found) == [name for name in expected if name in metrics]
+    for name in metrics:
+        np.testing.assert_array_equal(found[name], expected[name])
+    assert some.num_hits <= every.num_hits
+
+
+def test_an_unknown_metric_is_named(random_tables):
+    tables = with_bounds(*random_tables(3))
+    with pytest.raises(ValueError, match=r"metrics: expected names among \['map', .*\], got 'map_51'"):
+        WeightedMetrics(tables, own_groups(tables), SCORE_THRESHOLD, metrics=("map_50", "map_51"))
+
+
 @pytest.mark.parametrize("classes", [("without_mask",), ("with_mask", "mask_weared_incorrect")])
 def test_absent_classes_are_undefined(classes, random_tables):
     tables = with_bounds(*random_tables(1, classes=classes))

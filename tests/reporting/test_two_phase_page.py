@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from playwright.sync_api import Browser, Page
 
 import chromium
+from maskdet.reporting.classifier_tables import p_cell
 from maskdet.reporting.html import html_template
 from maskdet.reporting.study_pictures import Pictures
 from maskdet.reporting.summary_tables import TextTable
@@ -23,7 +24,7 @@ from maskdet.stages.entry import Workspace
 from simulated_study import CLASSIFIERS, FACE_DETECTORS, OVERLAID_CLASSIFIER, run_study, study_config
 
 PAGE = "reports/two_phase/report.html"
-SETTINGS = StudySettings("mobilenet_v2_finetuned", 5, 40, 40)
+SETTINGS = StudySettings("mobilenet_v2_finetuned", 5)
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +98,12 @@ def test_classifiers_stand_by_set_of_crops_best_first(text: str, study: Study):
     best = table[(table["data"] == "photos") & (table["protocol"] == "grouped") & (table["metric"] == "accuracy")]
     assert [row[0].split("|")[0] for row in rows.values()] == [f"{value:.3f}" for value in best["value"]]
     assert list(cells(text, "Crops sorted into a folder a class, grouped")) == ["mobilenet_v2_finetuned"]
+    others = table[(table["data"] == "photos") & (table["metric"] == "other_folds/balanced_accuracy")]
+    assert [row[-1].split("|")[0] for row in rows.values()] == [f"{value:.3f}" for value in others["value"]]
+    assert "accuracy, other folds" in text
+    assert "Recipes were tried out on some of the folds" in text
+    assert "On the others (fold 1; " in text
+    assert text.count("Recipes were tried out on some of the folds") == 1  # not for the folders
     summaries = re.findall(r'<details class="card classifier"( open)?><summary><b>(.*?)</b>', text)
     assert summaries[0] == (" open", "mobilenet_v2_finetuned")
     assert [name for _, name in summaries[1:3]] == ["sequential_cnn_grey", "sequential_cnn"]
@@ -134,6 +141,11 @@ def test_leakage_and_pairs_are_told_for_each(text: str, study: Study):
     assert row[:2] == [f"{told['a']:.3f}", f"{told['b']:.3f}"]
     pairs = cells(text, "Classifiers in pairs, on the same faces")
     assert "sequential_cnn against sequential_cnn_grey" in pairs  # colour against grey
+    by_metric = study.tables["classifier_pairs"].set_index(["data", "metric"])
+    for place, metric in ((1, "accuracy"), (3, "balanced_accuracy")):
+        for pair in by_metric.loc[("photos", metric)].itertuples():
+            cell = pairs[f"{pair.classifier_b} against {pair.classifier_a}"][place]
+            assert cell == p_cell(pair.p_value_holm, pair.least_p_value_holm)
 
 
 def test_face_detectors_stand_with_their_thresholds_and_times(text: str, study: Study):

@@ -64,6 +64,7 @@ def config(*names: str) -> DictConfig:
     cfg = OmegaConf.create({"face_detectors": detectors, "two_phase": {"face_detectors": list(names)}})
     cfg.score_faces = OmegaConf.load(CONF / "score_faces/default.yaml")
     cfg.score_faces.bootstrap.num_replicates = 20
+    cfg.hypotheses = OmegaConf.load(CONF / "hypotheses/default.yaml")
     return cfg
 
 
@@ -187,6 +188,8 @@ def test_tables_for_readers(scored):
     pairs = pd.read_csv(folder / "face_detector_pairs.csv").set_index(["metric", "subgroup"])
     assert set(zip(pairs["detector_a"], pairs["detector_b"], strict=True)) == {("centerface", "mtcnn")}
     assert pairs.loc[("recall_50", "all"), "difference"] == -1
+    recall = pairs.loc[("recall_50", "all"), ["p_value", "least_p_value"]]
+    assert recall.tolist() == [0.5, 0.5]  # two groups can be flipped in four ways
     assert ("precision_50", "all") not in pairs.index
     curves = pd.read_csv(folder / "plots/face_precision_recall.csv")
     assert curves.groupby("detector")["precision"].mean()["centerface"] == pytest.approx(

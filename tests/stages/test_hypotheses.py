@@ -10,6 +10,7 @@ import pytest
 from omegaconf import OmegaConf
 from statsmodels.stats.multitest import multipletests
 
+from maskdet.evaluation.holm import is_bound
 from maskdet.evaluation.hypotheses.verdict import Conclusion
 from maskdet.schema import BOX_COLUMNS, CROP_PREDICTIONS, PREDICTIONS, QUALITY, read_table, write_table
 from maskdet.stages.entry import Workspace
@@ -31,9 +32,8 @@ def config(tested=ALL, **changes):
     cfg.face_detectors = {name: {"score_threshold": 0.05} for name in ("opencv_dnn", "mtcnn", "centerface")}
     cfg.two_phase.face_detectors = ["mtcnn", "centerface"]
     cfg.two_phase.classifiers = ["sequential_cnn_grey", "sequential_cnn", "mobilenet_v2_finetuned"]
-    cfg.evaluate.bootstrap.num_replicates = 20
     cfg.hypotheses = OmegaConf.merge(
-        cfg.hypotheses, {"tested": tested, "num_replicates": 40, "num_permutations": 99, **changes}
+        cfg.hypotheses, {"tested": tested, "num_replicates": 40, "num_permutations": 399, **changes}
     )
     return cfg
 
@@ -101,16 +101,41 @@ def test_holm_over_all_is_statsmodels(judged):
     assert [verdict.p_value_holm for verdict in verdicts.values()] == pytest.approx(expected)
 
 
+def test_what_draws_cannot_tell_is_printed_as_a_bound_also_when_corrected(judged):
+    workspace, _ = judged
+    text, records = workspace.output("reports/hypotheses.md").read_text(), written(workspace)
+    overview = {line.split("|")[1].strip(): line.split("|") for line in text.splitlines() if line.startswith("| H")}
+    for name, record in records.items():
+        tested = record["group_aware"]
+        for column, key in ((5, "p_value"), (6, "p_value_holm")):
+            bounded = bool(is_bound(tested[key], tested[f"least_{key}"]))
+            assert overview[name][column].strip().startswith("≤") == bounded
+    assert records["H2"]["group_aware"]["least_p_value"] == pytest.approx(4 * 2 / 400)  # Holm over four of its own
+    assert records["H2"]["group_aware"]["least_p_value_holm"] > records["H2"]["group_aware"]["least_p_value"]
+    assert records["H1"]["group_aware"]["least_p_value_holm"] == 0
+    sizes = text.split("Sizes:")[1].split("Detectors:")[0]
+    assert "least" not in sizes
+    assert "≤ 0.02 " in sizes
+
+
+def test_folds_that_something_was_chosen_on_are_told(judged):
+    records = written(judged[0])
+    assert "chosen on fold 1, whose faces are judged here too" in records["H2"]["notes"][1]
+    assert "Recipes were tried out on fold 0" in records["H5"]["notes"][1]
+    protocols = [row["protocol"] for row in records["H5"]["details"]["classifiers"]]
+    assert protocols == ["grouped", "grouped, other folds", "by face"] * 3
+
+
 def test_what_was_simulated_comes_out(judged):
     records = written(judged[0])
     assert records["H1"]["conclusion"] == "refuted"  # .6, .28 and .12 of the faces
     assert records["H2"]["conclusion"] == "refuted"  # .45 against .7 of the faces found
-    assert records["H2"]["effect"]["name"] == "recall of mtcnn - recall of opencv_dnn"
+    assert records["H2"]["effect"]["name"].startswith("recall of mtcnn - recall of opencv_dnn, ")
     assert records["H2"]["effect"]["low"] > 0
     assert records["H4"]["conclusion"] == "undecided"  # classes were drawn regardless of anything
     assert records["H6"]["effect"]["value"] > 0  # more skill in colour
     protocols = {(row["classifier"], row["protocol"]): row for row in records["H5"]["details"]["classifiers"]}
-    assert len(protocols) == 6
+    assert len(protocols) == 9
     for name in ("sequential_cnn_grey", "sequential_cnn"):
         assert protocols[name, "by face"]["accuracy"] > protocols[name, "grouped"]["accuracy"]
     assert {row["face_detector"] for row in records["H7"]["details"]["rivals"]} == {"mtcnn", "centerface"}
@@ -121,7 +146,8 @@ def test_a_hypothesis_tested_again_says_the_same_but_for_the_correction(judged, 
     before, again = written(judged[0]), written(workspace)
     assert list(again) == ["H2", "H5"]
     for name, record in again.items():
-        before[name]["group_aware"]["p_value_holm"] = record["group_aware"]["p_value_holm"]
+        corrected = {key: record["group_aware"][key] for key in ("p_value_holm", "least_p_value_holm")}
+        before[name]["group_aware"] |= corrected
         assert record == before[name]
     assert "H2 refuted: mtcnn finds more faces than opencv_dnn" in " ".join(capsys.readouterr().out.split())
 

@@ -9,8 +9,10 @@ import pytest
 from omegaconf import OmegaConf
 
 from maskdet.evaluation.bootstrap import bootstrap_metrics
-from maskdet.evaluation.classification import interval_rows, resample_faces, with_groups
-from maskdet.evaluation.classifier_comparison import mcnemar_test, protocol_inflation
+from maskdet.evaluation.classification import interval_rows, with_groups
+from maskdet.evaluation.classifier_comparison import protocol_inflation, right_answers
+from maskdet.evaluation.hypotheses.by_group import Resampling
+from maskdet.evaluation.hypotheses.paired_outcomes import mcnemar_test
 from maskdet.evaluation.paired import paired_bootstrap
 from maskdet.schema import (
     CLASS_NAMES,
@@ -25,6 +27,7 @@ from maskdet.schema import (
 from maskdet.stages import score_classifiers, score_models
 from maskdet.stages.entry import Workspace
 from maskdet.stages.held_out_tables import read_held_out
+from maskdet.stages.rounded_files import write_rounded_csv
 from simulated_study import (
     CLASSIFIERS,
     FACE_DETECTORS,
@@ -39,9 +42,10 @@ from training_world import CONF
 
 def config(**changes):
     """Return what the stages read of the committed config, with few replicates; changes are those of `two_phase`."""
-    groups = ("evaluate", "two_phase")
+    groups = ("evaluate", "two_phase", "hypotheses")
     cfg = OmegaConf.create({group: OmegaConf.load(CONF / f"{group}/default.yaml") for group in groups})
     cfg.split, cfg.evaluate.bootstrap.num_replicates = {"train_folds": [0, 1]}, 20
+    cfg.hypotheses.num_permutations, cfg.hypotheses.num_replicates = 99, 20
     shrunk = {"classifiers": list(CLASSIFIERS), "protocols": list(PROTOCOLS), "face_detectors": list(FACE_DETECTORS)}
     cfg.two_phase.merge_with({**shrunk, "overlaid_classifiers": [], "folder_classifiers": [], **changes})
     return cfg
@@ -75,19 +79,26 @@ def test_figures_of_classifiers_are_those_of_the_functions(study, capsys):
     summary = score_classifiers.run(config(), study)
     name = "sequential_cnn"
     grouped, leaky = judged(study, name, "grouped"), judged(study, name, "by_face_70_30")
-    expected = interval_rows(resample_faces(grouped, 20, 0)).set_index("metric")
+    expected = interval_rows(grouped, Resampling(20, 99)).set_index("metric")
     figures = summary["photos"]["figures"][name]["grouped"]
     assert figures["num_faces"] == len(grouped)
     assert figures["num_groups"] == grouped["group"].nunique()
     for end in ("value", "low", "high"):
         assert figures[end]["accuracy"] == expected.loc["accuracy", end]
         assert figures[end]["recall"]["without_mask"] == expected.loc["recall/without_mask", end]
-    inflation = protocol_inflation(grouped, leaky, 20, 0).set_index("metric").loc["balanced_accuracy"]
+    inflation = protocol_inflation(grouped, leaky, Resampling(20, 99)).set_index("metric").loc["balanced_accuracy"]
     found = summary["photos"]["inflation"][name]["by_face_70_30"]["balanced_accuracy"]
     assert found["difference"] == inflation["difference"]
     assert found["num_faces"] == len(leaky)
+    assert found["p_value"] == inflation["p_value"] >= found["least_p_value"] == 2 / 100
     tested = summary["photos"]["mcnemar"]["sequential_cnn_grey"][name]
-    assert tested == mcnemar_test(judged(study, "sequential_cnn_grey", "grouped"), grouped)
+    counted = mcnemar_test(*right_answers(judged(study, "sequential_cnn_grey", "grouped"), grouped))
+    counts = ("both_right", "only_a_right", "only_b_right", "both_wrong")
+    assert tested == {
+        "num_faces": len(grouped),
+        **{key: getattr(counted, key) for key in counts},
+        "p_value": counted.evidence.p_value,
+    }
     assert written(study, "classifiers")["photos"]["mcnemar"]["sequential_cnn_grey"][name] == {
         key: round(value, 6) for key, value in tested.items()
     }
@@ -156,9 +167,67 @@ def test_a_classifier_trained_with_drawn_masks_is_held_against_the_plain_one(stu
     assert (pairs["difference"].dropna() == 0).all()
 
 
+def test_figures_of_grouped_classifiers_stand_once_more_without_the_folds_that_recipes_were_tried_on(study, capsys):
+    summary = score_classifiers.run(config(chosen_on_folds=[0], classifiers=["sequential_cnn"]), study)
+    figures = summary["photos"]["figures"]["sequential_cnn"]
+    faces = judged(study, "sequential_cnn", "grouped")
+    others = faces[faces["fold"] != 0]
+    counts = {"num_faces": len(others), "num_groups": others["group"].nunique()}
+    assert figures["grouped"]["other_folds"] == {"folds": [1], **counts}
+    expected = interval_rows(others, Resampling(20, 99)).set_index("metric")
+    for end in ("value", "low", "high"):
+        assert figures["grouped"][end]["other_folds"] == {
+            metric: expected.loc[metric, end] for metric in ("accuracy", "balanced_accuracy")
+        }
+    assert "other_folds" not in figures["by_face_80_20"]  # their parts are no folds
+    rows = report(study, "classifiers")
+    rows = rows[rows["metric"].str.startswith("other_folds/")]
+    assert set(rows["protocol"]) == {"grouped"}
+    assert len(rows) == 2
+    assert written(study, "classifiers")["photos"]["figures"]["sequential_cnn"]["grouped"]["other_folds"]["folds"] == [
+        1
+    ]
+    assert "other folds" in capsys.readouterr().out
+    without = score_classifiers.run(config(chosen_on_folds=[], classifiers=["sequential_cnn"]), study)
+    assert "other_folds" not in without["photos"]["figures"]["sequential_cnn"]["grouped"]
+
+
+def test_numbers_have_six_digits_whether_tables_beside_them_are_empty_or_not(study, tmp_path):
+    """Crops of folders have one classifier and so no pair: an empty table may not turn the numbers into objects."""
+    root = tmp_path / "study"
+    shutil.copytree(study.root, root)
+    workspace = Workspace(root, root)
+    shutil.copytree(root / "build/classify", root / "build/classify_folders", dirs_exist_ok=True)
+    write_table(draw_truth().faces, root / "build/folder_crops/index.parquet", CROPS)
+    names = ["sequential_cnn_grey", "sequential_cnn"]
+    score_classifiers.run(config(classifiers=names, folder_classifiers=["sequential_cnn"]), workspace)
+    for name in ("classifier_pairs", "classifiers", "inflation"):
+        lines = workspace.output(f"reports/two_phase/{name}.csv").read_text().splitlines()
+        numbers = [cell for line in lines[1:] for cell in line.split(",") if "." in cell]
+        assert numbers
+        assert {len(number.partition(".")[2]) for number in numbers} == {6}
+        table = report(workspace, name)
+        measured = table.drop(
+            columns=["data", "classifier", "classifier_a", "classifier_b", "protocol", "metric"], errors="ignore"
+        )
+        assert {dtype.kind for dtype in measured.dtypes} <= {"f", "i"}
+    assert set(report(workspace, "classifier_pairs")["data"]) == {"photos"}
+
+
+def test_numbers_in_a_column_of_objects_are_rounded_too(tmp_path):
+    table = pd.DataFrame({"name": ["a", "b"], "value": pd.Series([1 / 3, 2], dtype=object)})
+    write_rounded_csv(table, tmp_path / "table.csv")
+    assert (tmp_path / "table.csv").read_text() == "name,value\na,0.333333\nb,2.000000\n"
+
+
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
+        (
+            {"chosen_on_folds": [0, 1]},
+            ValueError,
+            r"chosen_on_folds: expected folds beside .* got \[0, 1\]; .* \[0, 1\]",
+        ),
         ({"classifiers": ["other"]}, FileNotFoundError, r"other/grouped/predictions\.parquet: expected the table"),
         ({"classifiers": []}, ValueError, r"classifiers of photos: expected one or more different names, got \[\]"),
         ({"protocols": ["by_face_80_20"]}, ValueError, "protocols of photos: expected 'grouped' among them"),
@@ -200,6 +269,8 @@ def test_models_are_scored_on_the_same_photos_and_paired(study, capsys):
     assert rescored["difference"]["p_value"]["map"] == pytest.approx(1)
     rows = report(study, "models")
     assert not set(rows["metric"]) & {"precision", "recall", "f1"}
+    told = rows.set_index(["model", "metric"]).loc[("two_phase/mtcnn", "map_50")]
+    assert told["p_value"] >= told["least_p_value"] >= 0.0952
     assert rows.loc[rows["model"] == "efficientdet", "p_value"].isna().all()
     printed = capsys.readouterr().out
     assert "two_phase/opencv_dnn" in printed

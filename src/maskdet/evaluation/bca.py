@@ -1,5 +1,7 @@
 """Bias-corrected and accelerated (BCa) intervals and p-values from replicates of a statistic and its jackknife."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.special import ndtr, ndtri
 
@@ -36,11 +38,31 @@ def bca_interval(value: float, replicates: np.ndarray, jackknife: np.ndarray, co
     return float(low), float(high)
 
 
-def bca_p_value(value: float, replicates: np.ndarray, jackknife: np.ndarray, null: float = 0.0) -> float:
-    """Return the two-sided p-value of "the statistic truly is `null`": 1 − the confidence at which `null` is an end.
+@dataclass(frozen=True)
+class BcaTest:
+    """A test of "the statistic truly is this value".
 
-    So the 95 % interval leaves `null` out exactly where p < 0.05, up to the replicates' grain: R of them say
-    nothing of what happens more rarely than once in R, so that no p-value is below 2 / (R + 1).
+    Attributes:
+        p_value: Two-sided, in (0, 1]: 1 − the confidence at which the value is an end of the BCa interval.
+        least_p_value: What it cannot fall below: a p-value that equals it is a bound.
+        percentile_p_value: The same of the percentile interval: twice the share of replicates beyond the value.
+    """
+
+    p_value: float
+    least_p_value: float
+    percentile_p_value: float
+
+
+def bca_test(value: float, replicates: np.ndarray, jackknife: np.ndarray, null: float = 0.0) -> BcaTest:
+    """Test "the statistic truly is `null`".
+
+    The 95 % interval leaves `null` out exactly where p < 0.05, up to the replicates' grain: R of them say nothing of
+    what happens more rarely than once in R. So no p-value is below 2 / (R + 1), nor below what the transformation
+    makes of not one replicate beyond `null`: on the side of the shorter tail that may be many times as much.
+
+    Where acceleration and bias are large, the transformation reads far more, or far less, out of the tail than the
+    share of replicates beyond `null` says, on the word of a few groups: the percentile's p-value stands beside it to
+    show that.
 
     Args:
         value: See `bca_interval`.
@@ -49,7 +71,7 @@ def bca_p_value(value: float, replicates: np.ndarray, jackknife: np.ndarray, nul
         null: The value to test against.
 
     Returns:
-        In (0, 1]; NaN where the interval is.
+        The p-values; NaN where the interval is.
 
     Reference:
         Efron (1987), as above, solved for the level; Davison and Hinkley (1997), Bootstrap Methods and their
@@ -57,11 +79,20 @@ def bca_p_value(value: float, replicates: np.ndarray, jackknife: np.ndarray, nul
     """
     defined = replicates[~np.isnan(replicates)]
     if np.isnan(value) or len(defined) < 2:
-        return float("nan")
+        return BcaTest(*[float("nan")] * 3)
     bias, acceleration = ndtri(_share_below(defined, value)), _acceleration(jackknife)
-    distance = ndtri(_share_below(defined, null)) - bias
-    one_sided = ndtr(distance / _stretch(1 + acceleration * distance) - bias)
-    return float(max(2 * min(one_sided, 1 - one_sided), 2 / (len(defined) + 1)))
+
+    def transformed(share: float) -> float:
+        distance = ndtri(share) - bias
+        return _two_sided(float(ndtr(distance / _stretch(1 + acceleration * distance) - bias)))
+
+    share, grain = _share_below(defined, null), 0.5 / (len(defined) + 1)
+    least = max(transformed(grain if null < value else 1 - grain), 4 * grain)
+    return BcaTest(max(transformed(share), least), least, max(_two_sided(share), 4 * grain))
+
+
+def _two_sided(share: float) -> float:
+    return 2 * min(share, 1 - share)
 
 
 def _share_below(replicates: np.ndarray, value: float) -> float:

@@ -11,8 +11,11 @@ import pandas as pd
 from scipy import sparse
 from sklearn.metrics import confusion_matrix, precision_recall_curve, roc_curve
 
-from maskdet.evaluation.bootstrap import CONFIDENCE, NUM_REPLICATES, Resampled, interval_columns, resample
+from maskdet.evaluation.bootstrap import NUM_REPLICATES, Resampled, interval_columns, resample
 from maskdet.evaluation.curves import RECALL_POINTS
+from maskdet.evaluation.hypotheses.by_group import FaceGroups, Resampling
+from maskdet.evaluation.hypotheses.group_tests import share_interval
+from maskdet.evaluation.hypotheses.paired_outcomes import BALANCED, class_weights
 from maskdet.evaluation.rates import detection_rates, ratio
 from maskdet.schema import CLASS_NAMES, PROBABILITY_COLUMNS
 
@@ -149,21 +152,54 @@ def resample_faces(faces: pd.DataFrame, num_replicates: int = NUM_REPLICATES, se
     return resample(WeightedClassification(faces), num_replicates, seed)
 
 
-def interval_rows(resampled: Resampled, confidence: float = CONFIDENCE) -> pd.DataFrame:
-    """Return a row a metric: `metric, value, low, high`, BCa; NaN where undefined.
+def mean_weights(class_names: pd.Series) -> dict[str, np.ndarray]:
+    """Return what each face counts in the figures that are means of right answers, (N,) each.
 
     Args:
-        resampled: What `resample_faces` returns.
-        confidence: Of the intervals, in (0, 1).
+        class_names: (N,) the true classes, one face or more.
+
+    Returns:
+        `accuracy`, `recall/<class>` of the classes that occur, `balanced_accuracy`.
+    """
+    weights = class_weights(class_names)
+    recalls = {f"recall/{name}": weight for name, weight in weights.items() if name != BALANCED}
+    return {"accuracy": np.ones(len(class_names))} | recalls | {"balanced_accuracy": weights[BALANCED]}
+
+
+def is_right(faces: pd.DataFrame) -> np.ndarray:
+    """Return (N,) bool: the face is called its class."""
+    return predicted_classes(faces) == _class_indices(faces)
+
+
+def interval_rows(faces: pd.DataFrame, resampling: Resampling) -> pd.DataFrame:
+    """Return the figures of some judged faces with their intervals over groups.
+
+    Args:
+        faces: Judged faces.
+        resampling: Replicates, seed, level.
+
+    Returns:
+        A row a metric: `metric, value, low, high`, NaN where undefined. Shares of faces, which accuracy and recalls
+        are, have the interval of `share_interval`, as in the hypotheses; the others BCa's.
 
     Raises:
-        ValueError: If the confidence lies outside (0, 1).
+        ValueError: If there are fewer than two groups, or no face.
     """
-    rows = [
-        {"metric": name, "value": value, **interval_columns(resampled, name, confidence)}
-        for name, value in resampled.values.items()
-    ]
-    return pd.DataFrame(rows)
+    resampled = resample_faces(faces, resampling.num_replicates, resampling.seed)
+    groups, right = FaceGroups.of(faces["group"]), is_right(faces)
+    shares = {
+        name: share_interval(*groups.sums(np.column_stack([right * weight, weight])).T, resampling.alpha)
+        for name, weight in mean_weights(faces["class_name"]).items()
+        if name != "balanced_accuracy"
+    }
+    return pd.DataFrame(
+        [
+            {"metric": name, **shares[name].columns("value")}
+            if name in shares
+            else {"metric": name, "value": value, **interval_columns(resampled, name, resampling.confidence)}
+            for name, value in resampled.values.items()
+        ]
+    )
 
 
 def confusion_table(faces: pd.DataFrame, class_names: Sequence[str] = CLASS_NAMES) -> pd.DataFrame:

@@ -8,95 +8,101 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.contingency_tables import mcnemar
 
-from maskdet.evaluation.bca import bca_p_value
-from maskdet.evaluation.bootstrap import CONFIDENCE, NUM_REPLICATES, Resampled, interval_columns
-from maskdet.evaluation.classification import predicted_classes, resample_faces
-from maskdet.schema import CLASS_NAMES
-
-DIFFERENCE_COLUMNS = ["metric", "a", "b", "difference", "low", "high", "p_value"]
-"""Of `difference_rows`."""
+from maskdet.evaluation.bootstrap import Resampled
+from maskdet.evaluation.classification import is_right, mean_weights, resample_faces
+from maskdet.evaluation.holm import holm
+from maskdet.evaluation.hypotheses.by_group import FaceGroups, Resampling
+from maskdet.evaluation.hypotheses.paired_outcomes import compare_means
+from maskdet.evaluation.paired import DIFFERENCE_COLUMNS, difference_rows
 
 _KEYS = ["file_name", "face"]
 
 
-def compare_classifiers(
-    faces_of: Mapping[str, pd.DataFrame], num_replicates: int = NUM_REPLICATES, seed: int = 0
-) -> pd.DataFrame:
+def compare_classifiers(faces_of: Mapping[str, pd.DataFrame], resampling: Resampling) -> pd.DataFrame:
     """Compare every two classifiers on the same faces, figure by figure.
 
     Args:
         faces_of: Classifier → judged faces; the same faces for all, in any order.
-        num_replicates: Of the bootstrap over groups, at least 2.
-        seed: Of its draws.
+        resampling: Draws and flips of groups, level.
 
     Returns:
-        The rows of `difference_rows` of every pair, `classifier_a, classifier_b` first, in the order of `faces_of`,
-        and `p_value_holm`: corrected for the number of pairs, within each metric. Empty for fewer than two.
+        The rows of `compare_faces` of every pair, `classifier_a, classifier_b` first, in the order of `faces_of`, and
+        `p_value_holm`: corrected for the number of pairs, within each metric, with `least_p_value_holm`, which is 0
+        unless it is a bound. Empty for fewer than two.
 
     Raises:
         ValueError: If two classifiers judged different faces, or of different classes; see also `resample_faces`.
-
-    Reference:
-        Holm (1979), A Simple Sequentially Rejective Multiple Test Procedure.
     """
-    resampled, tables = {}, []
+    first = next(iter(faces_of), "")
+    resampled = {}
     for name, faces in faces_of.items():
-        check_same_faces(next(iter(faces_of.values())), faces, f"{next(iter(faces_of))} and {name}")
-        resampled[name] = resample_faces(faces, num_replicates, seed)
+        check_same_faces(faces_of[first], faces, f"{first} and {name}")
+        resampled[name] = resample_faces(faces, resampling.num_replicates, resampling.seed)
+    tables = []
     for a, b in combinations(faces_of, 2):
-        rows = difference_rows(resampled[a], resampled[b])
+        rows = _compared((faces_of[a], resampled[a]), (faces_of[b], resampled[b]), resampling)
         rows.insert(0, "classifier_a", a)
         rows.insert(1, "classifier_b", b)
         tables.append(rows)
     if not tables:
-        return pd.DataFrame(columns=["classifier_a", "classifier_b", *DIFFERENCE_COLUMNS, "p_value_holm"])
-    table = pd.concat(tables, ignore_index=True)
-    return table.assign(p_value_holm=table.groupby("metric")["p_value"].transform(_holm))
+        names = ["classifier_a", "classifier_b", *DIFFERENCE_COLUMNS, "p_value_holm", "least_p_value_holm"]
+        return pd.DataFrame(columns=names)
+    return _with_holm(pd.concat(tables, ignore_index=True))
 
 
-def _holm(p_values: pd.Series) -> pd.Series:
-    """Return the p-values corrected for their number; undefined ones stay so and do not count.
-
-    Own lines, as statsmodels' `multipletests` collects garbage at every call, a third of a second each; the tests hold
-    the two to each other.
-    """
-    ranked = p_values.dropna().sort_values()
-    corrected = np.maximum.accumulate(ranked * np.arange(len(ranked), 0, -1)).clip(upper=1)
-    return corrected.reindex(p_values.index)
+def _with_holm(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with p-values corrected within each metric."""
+    table[["p_value_holm", "least_p_value_holm"]] = np.nan
+    for rows in table.groupby("metric").groups.values():
+        corrected = holm(*table.loc[rows, ["p_value", "least_p_value"]].to_numpy().T)
+        table.loc[rows, ["p_value_holm", "least_p_value_holm"]] = np.transpose(corrected)
+    return table
 
 
-def difference_rows(a: Resampled, b: Resampled, confidence: float = CONFIDENCE) -> pd.DataFrame:
-    """Return how much better b is than a: both counted the same groups in every draw.
+def compare_faces(faces_a: pd.DataFrame, faces_b: pd.DataFrame, resampling: Resampling) -> pd.DataFrame:
+    """Return how much better b is than a on the same faces.
 
     Args:
-        a: What `resample_faces` returns for some faces.
-        b: The same for another classifier or protocol on the same faces, with the same replicates and seed.
-        confidence: Of the intervals, in (0, 1).
+        faces_a: Judged faces.
+        faces_b: The same faces in any order, judged by another classifier or under another protocol.
+        resampling: Draws and flips of groups, level.
 
     Returns:
-        A row a metric: `metric, a, b, difference` (b − a), `low, high` (of the difference, BCa), `p_value` (two-sided,
-        of no difference, not below 2 / (replicates + 1)). NaN where undefined.
+        A row a metric, `DIFFERENCE_COLUMNS`; NaN where undefined. Accuracy, recalls and balanced accuracy are compared
+        by `compare_means`, as in the hypotheses, the others by BCa over the same draws of groups for both.
+
+    Raises:
+        ValueError: If the faces or their classes differ; see also `resample_faces`.
     """
-    gain = b.minus(a)
-    rows = [
-        {
-            "metric": name,
-            "a": a.values[name],
-            "b": b.values[name],
-            "difference": value,
-            **interval_columns(gain, name, confidence),
-            "p_value": bca_p_value(value, gain.replicates[name], gain.jackknife[name]),
-        }
-        for name, value in gain.values.items()
-    ]
-    return pd.DataFrame(rows)
+    check_same_faces(faces_a, faces_b, "the two")
+    a, b = ((faces, resample_faces(faces, resampling.num_replicates, resampling.seed)) for faces in (faces_a, faces_b))
+    return _compared(a, b, resampling)
 
 
-def protocol_inflation(
-    faces_grouped: pd.DataFrame, faces_other: pd.DataFrame, num_replicates: int = NUM_REPLICATES, seed: int = 0
+def _compared(
+    a: tuple[pd.DataFrame, Resampled], b: tuple[pd.DataFrame, Resampled], resampling: Resampling
 ) -> pd.DataFrame:
+    """Return the rows of `compare_faces` of judged faces and their resamples."""
+    rows = difference_rows(a[1], b[1], resampling.confidence)[DIFFERENCE_COLUMNS].set_index("metric")
+    faces_a, faces_b = (faces.sort_values(_KEYS) for faces in (a[0], b[0]))
+    weights, groups = mean_weights(faces_a["class_name"]), FaceGroups.of(faces_a["group"])
+    for name, found in compare_means(is_right(faces_a), is_right(faces_b), weights, groups, resampling).items():
+        rows.loc[name, [*found.columns()]] = [*found.columns().values()]
+    return rows.reset_index()
+
+
+def right_answers(faces_a: pd.DataFrame, faces_b: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Return which faces each calls by their class, (N,) bool each, in the order of file names and faces.
+
+    Raises:
+        ValueError: If the faces or their classes differ.
+    """
+    check_same_faces(faces_a, faces_b, "the two classifiers")
+    return is_right(faces_a.sort_values(_KEYS)), is_right(faces_b.sort_values(_KEYS))
+
+
+def protocol_inflation(faces_grouped: pd.DataFrame, faces_other: pd.DataFrame, resampling: Resampling) -> pd.DataFrame:
     """Return by how much another protocol's figures lie above those of the grouped one, on the same faces.
 
     A protocol that deals faces, not groups, to training and test shows the classifier the same people and the same
@@ -106,11 +112,10 @@ def protocol_inflation(
     Args:
         faces_grouped: Judged by classifiers that saw no face of the group.
         faces_other: Judged under the other protocol; only faces that both tables hold are compared.
-        num_replicates: Of the bootstrap over groups.
-        seed: Of its draws.
+        resampling: Draws and flips of groups, level.
 
     Returns:
-        The rows of `difference_rows` (a: grouped, b: the other), and `num_faces`, which both protocols judged.
+        The rows of `compare_faces` (a: grouped, b: the other), and `num_faces`, which both protocols judged.
 
     Raises:
         ValueError: If no face is in both, or one has two classes; see also `resample_faces`.
@@ -119,43 +124,7 @@ def protocol_inflation(
     if shared.empty:
         raise ValueError("expected faces that both protocols judged, got none")
     grouped, other = (faces.merge(shared, on=_KEYS) for faces in (faces_grouped, faces_other))
-    check_same_faces(grouped, other, "the two protocols")
-    resampled = [resample_faces(faces, num_replicates, seed) for faces in (grouped, other)]
-    return difference_rows(*resampled).assign(num_faces=len(shared))
-
-
-def mcnemar_test(faces_a: pd.DataFrame, faces_b: pd.DataFrame) -> dict[str, float]:
-    """Return McNemar's exact test of equal accuracy of two classifiers.
-
-    It takes every face for an independent one, which faces of one photo are not: where it and the paired bootstrap over
-    groups differ, the bootstrap is right.
-
-    Args:
-        faces_a: Judged by one classifier.
-        faces_b: The same faces, judged by the other, in any order.
-
-    Returns:
-        `num_faces`, `both_right`, `only_a_right`, `only_b_right`, `both_wrong` (counts) and `p_value`; 1 where the
-        two never differ.
-
-    Raises:
-        ValueError: If the faces or their classes differ.
-
-    Reference:
-        McNemar (1947), Psychometrika 12, 153–157; statsmodels' `mcnemar`, exact.
-    """
-    check_same_faces(faces_a, faces_b, "the two classifiers")
-    right_a, right_b = (_is_right(faces) for faces in (faces_a, faces_b))  # (N,) each
-    table = np.array([[np.sum((right_a == a) & (right_b == b)) for b in (True, False)] for a in (True, False)])
-    (both, only_a), (only_b, neither) = table.tolist()
-    counts = {"both_right": both, "only_a_right": only_a, "only_b_right": only_b, "both_wrong": neither}
-    return {"num_faces": len(right_a), **counts, "p_value": float(mcnemar(table, exact=True).pvalue)}
-
-
-def _is_right(faces: pd.DataFrame) -> np.ndarray:
-    """Return (N,) bool in the order of file names and faces."""
-    faces = faces.sort_values(_KEYS)
-    return np.array(CLASS_NAMES)[predicted_classes(faces)] == faces["class_name"].to_numpy(str)
+    return compare_faces(grouped, other, resampling).assign(num_faces=len(shared))
 
 
 def check_same_faces(faces_a: pd.DataFrame, faces_b: pd.DataFrame, names: str) -> None:

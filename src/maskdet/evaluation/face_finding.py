@@ -7,8 +7,6 @@ import numpy as np
 import pandas as pd
 
 from maskdet.boxes import box_area
-from maskdet.evaluation.bca import bca_p_value
-from maskdet.evaluation.bootstrap import CONFIDENCE, Resampled, interval_columns
 from maskdet.evaluation.checks import check_tables
 from maskdet.evaluation.curves import RECALL_POINTS, best_of_each_class, ranked_rows
 from maskdet.evaluation.matching import match_detections
@@ -127,6 +125,15 @@ class FaceFindingMetrics:
             metrics[metric_name("recall", iou_threshold, name)] = ratio(num_found @ weights, num_faces @ weights)
         return metrics
 
+    def recall_counts(self) -> dict[str, np.ndarray]:
+        """Return the faces found and all faces of each group with a face: metric → (2, G') float, 0 without any."""
+        recalls = {
+            metric_name("recall", iou, name): np.stack([_hits(counted), counted.num_faces])
+            for (iou, name), counted in self._sizes.items()
+        } | {metric_name("recall", iou, name): counts for (iou, name), counts in self._states.items()}
+        has_faces = np.any([counts[1] > 0 for counts in recalls.values()], axis=0)  # (G,)
+        return {name: counts[:, has_faces] for name, counts in recalls.items()}
+
 
 def metric_name(rate: str, iou_threshold: float, subgroup: str = ALL) -> str:
     """Return the key of a metric.
@@ -175,50 +182,6 @@ def box_habit(annotations: pd.DataFrame, faces: pd.DataFrame, iou_threshold: flo
     if not len(hits):
         return dict.fromkeys(keys, float("nan"))
     return dict(zip(keys, np.median(np.hstack([true_wh / found_wh, shift]), axis=0).tolist(), strict=True))
-
-
-def metric_rows(resampled: Resampled, confidence: float = CONFIDENCE) -> pd.DataFrame:
-    """Return a row a metric: `metric, value, low, high`, the ends those of the BCa interval over groups.
-
-    Args:
-        resampled: What `bootstrap.resample` returns of `FaceFindingMetrics`.
-        confidence: Of the intervals, in (0, 1).
-    """
-    rows = [
-        {"metric": name, "value": value, **interval_columns(resampled, name, confidence)}
-        for name, value in resampled.values.items()
-    ]
-    return pd.DataFrame(rows)
-
-
-def paired_rows(
-    resampled_a: Resampled, resampled_b: Resampled, metrics: Sequence[str], confidence: float = CONFIDENCE
-) -> pd.DataFrame:
-    """Return how much more detector b finds than detector a on the same images.
-
-    Args:
-        resampled_a: Of the baseline.
-        resampled_b: Of the other, from the same groups, number of replicates and seed: the draws are the same then.
-        metrics: Which of them to compare.
-        confidence: Of the intervals, in (0, 1).
-
-    Returns:
-        A row a metric: `metric, a, b, difference` (b − a), `low, high` (of the difference), `p_value` (two-sided, of
-        no difference).
-    """
-    gain = resampled_b.minus(resampled_a)
-    rows = [
-        {
-            "metric": name,
-            "a": resampled_a.values[name],
-            "b": resampled_b.values[name],
-            "difference": gain.values[name],
-            **interval_columns(gain, name, confidence),
-            "p_value": bca_p_value(gain.values[name], gain.replicates[name], gain.jackknife[name]),
-        }
-        for name in metrics
-    ]
-    return pd.DataFrame(rows)
 
 
 def _ranked(faces: pd.DataFrame) -> pd.DataFrame:
@@ -272,12 +235,14 @@ def _grouped(
 
 def _rates(counted: _Counted, weights: np.ndarray) -> dict[str, np.ndarray]:
     """Return precision, recall and F1 at the operating point, (R,) each."""
-    num_groups = len(counted.num_faces)
-    hits, shown = (
-        np.bincount(counted.group[rows], minlength=num_groups) @ weights
-        for rows in (counted.is_shown & counted.is_hit, counted.is_shown)
-    )
-    return detection_rates(hits, shown, counted.num_faces @ weights)
+    shown = np.bincount(counted.group[counted.is_shown], minlength=len(counted.num_faces))  # (G,)
+    return detection_rates(_hits(counted) @ weights, shown @ weights, counted.num_faces @ weights)
+
+
+def _hits(counted: _Counted) -> np.ndarray:
+    """Return the hits at the operating point in each group, (G,) float."""
+    hits = counted.group[counted.is_shown & counted.is_hit]
+    return np.bincount(hits, minlength=len(counted.num_faces)).astype(np.float64)
 
 
 def _average_precision(counted: _Counted, weights: np.ndarray) -> np.ndarray:

@@ -5,12 +5,15 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from maskdet.evaluation.bca import bca_p_value
-from maskdet.evaluation.bootstrap import CONFIDENCE, NUM_REPLICATES, interval_columns, resample
+from maskdet.evaluation.bca import bca_test
+from maskdet.evaluation.bootstrap import CONFIDENCE, NUM_REPLICATES, Resampled, interval_columns, resample
 from maskdet.evaluation.matching import ScoreThreshold
 from maskdet.evaluation.pooling import EvaluationTables
 from maskdet.evaluation.weighted import WeightedMetrics
 from maskdet.schema import BOX_COLUMNS
+
+DIFFERENCE_COLUMNS = ["metric", "a", "b", "difference", "low", "high", "p_value", "least_p_value"]
+"""Of every table of differences: b − a with its interval, the p-value of no difference and its lower limit."""
 
 
 def paired_bootstrap(
@@ -44,7 +47,8 @@ def paired_bootstrap(
     Returns:
         A row a metric of `bootstrap_metrics`: `metric, a, b, difference` (b − a), `low, high` (of the difference,
         BCa), `p_value` (two-sided, of no difference; below 0.05 where the 95 % interval leaves 0 out),
-        `num_replicates_defined`. NaN where a metric is undefined. Two equal runs have difference 0 and p = 1.
+        `least_p_value` and `percentile_p_value` (see `bca.BcaTest`), `num_replicates_defined`. NaN where a metric is
+        undefined. Two equal runs have difference 0 and p = 1.
 
     Raises:
         ValueError: If the runs were evaluated on different images, true boxes or size bounds; see also
@@ -59,20 +63,35 @@ def paired_bootstrap(
         resample(WeightedMetrics(tables, group_of_file, score_threshold, iou_threshold), num_replicates, seed)
         for tables in (tables_a, tables_b)
     ]
-    gain = runs[1].minus(runs[0])
-    rows = [
-        {
-            "metric": name,
-            "a": runs[0].values[name],
-            "b": runs[1].values[name],
-            "difference": gain.values[name],
-            **interval_columns(gain, name, confidence),
-            "p_value": bca_p_value(gain.values[name], gain.replicates[name], gain.jackknife[name]),
-            "num_replicates_defined": int((~np.isnan(gain.replicates[name])).sum()),
-        }
-        for name in gain.values
-    ]
-    return pd.DataFrame(rows)
+    return difference_rows(*runs, confidence)
+
+
+def difference_rows(a: Resampled, b: Resampled, confidence: float = CONFIDENCE) -> pd.DataFrame:
+    """Return how much higher the metrics of b are than those of a, which was counted on the same draws.
+
+    Args:
+        a: The baseline.
+        b: The other, from the same groups, number of replicates and seed.
+        confidence: Of the intervals, in (0, 1).
+
+    Returns:
+        A row a metric of both, columns as `paired_bootstrap` has them.
+    """
+    gain = b.minus(a)
+    return pd.DataFrame([_difference_row(name, a, b, gain, confidence) for name in gain.values])
+
+
+def _difference_row(name: str, a: Resampled, b: Resampled, gain: Resampled, confidence: float) -> dict:
+    tested = bca_test(gain.values[name], gain.replicates[name], gain.jackknife[name])
+    return {
+        "metric": name,
+        "a": a.values[name],
+        "b": b.values[name],
+        "difference": gain.values[name],
+        **interval_columns(gain, name, confidence),
+        **vars(tested),
+        "num_replicates_defined": int((~np.isnan(gain.replicates[name])).sum()),
+    }
 
 
 def check_same_truth(tables_a: EvaluationTables, tables_b: EvaluationTables) -> None:

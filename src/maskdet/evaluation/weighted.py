@@ -1,6 +1,6 @@
 """COCO's metrics as functions of how often each group of images is counted: one matching serves every replicate."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,9 +41,10 @@ class WeightedMetrics:
         score_threshold: Of precision, recall and F1; one, or one for each class.
         iou_threshold: Of the same three.
         class_names: The classes to evaluate.
+        metrics: Which to count, e.g. `("map_50",)`, which takes a fiftieth of the time; None: all.
 
     Raises:
-        ValueError: See `coco_metrics`; also if a file has no group.
+        ValueError: See `coco_metrics`; also if a file has no group, or a metric is unknown.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class WeightedMetrics:
         score_threshold: ScoreThreshold,
         iou_threshold: float = 0.5,
         class_names: Sequence[str] = CLASS_NAMES,
+        metrics: Sequence[str] | None = None,
     ) -> None:
         verdicts = coco_verdicts(
             tables.images, tables.annotations, tables.predictions, class_names, tables.size_bounds_px
@@ -60,10 +62,16 @@ class WeightedMetrics:
         group_of_image, self.num_groups = _group_indices(verdicts.files, group_of_file)  # (I,)
         self._class_names = tuple(class_names)
         self._size_names = verdicts.size_names
+        cells = _cells(verdicts.size_names, class_names)
+        self._wanted = _known(cells if metrics is None else metrics, cells)
+        needed = np.zeros((len(verdicts.size_names), len(IOU_THRESHOLDS)), bool)  # (A, T)
+        for name in self._wanted:
+            needed[cells[name]] = True
         self._num_faces = _face_counts(verdicts, group_of_image, self.num_groups, len(class_names))  # (K, A, G)
         self._num_found = _found_counts(verdicts, group_of_image, self.num_groups, len(class_names))  # (K, C, T, G)
-        self._rankings = _rankings(verdicts, group_of_image, self.num_groups, len(class_names))  # [K][A][T]
-        self.num_hits = max(len(ranking.group_of_hit) for sizes in self._rankings for of in sizes for ranking in of)
+        self._rankings = _rankings(verdicts, group_of_image, self.num_groups, len(class_names), needed)  # [K][A][T]
+        rankings = (ranking for sizes in self._rankings for of_size in sizes for ranking in of_size)
+        self.num_hits = max((len(ranking.group_of_hit) for ranking in rankings if ranking is not None), default=0)
         shown = match_detections(
             tables.annotations, above_threshold(tables.predictions, score_threshold), iou_threshold
         )
@@ -85,25 +93,44 @@ class WeightedMetrics:
         """
         num_faces = self._num_faces @ weights  # (K, A, R)
         ap = np.stack([self._average_precisions(k, num_faces[k], weights) for k in range(len(self._class_names))])
-        recall = ratio(self._num_found @ weights, num_faces[:, 0, None, None])  # (K, C, T, R)
         metrics = {"map": _mean_defined(ap[:, 0]), "map_50": _mean_defined(ap[:, 0, :1])}
         metrics["map_75"] = _mean_defined(ap[:, 0, 5:6])
         metrics |= {f"map_{name}": _mean_defined(ap[:, a]) for a, name in enumerate(self._size_names) if a}
-        metrics |= {f"ar_{n}": _mean_defined(recall[:, c]) for c, n in enumerate(MAX_DETECTIONS)}
+        if any(name.startswith("ar_") for name in self._wanted):
+            recall = ratio(self._num_found @ weights, num_faces[:, 0, None, None])  # (K, C, T, R)
+            metrics |= {f"ar_{n}": _mean_defined(recall[:, c]) for c, n in enumerate(MAX_DETECTIONS)}
         metrics |= {f"ap/{name}": ap[k, 0].mean(axis=0) for k, name in enumerate(self._class_names)}
         metrics |= {f"ap_50/{name}": ap[k, 0, 0] for k, name in enumerate(self._class_names)}
         hits, shown, faces = self._outcomes @ weights  # (R,) each
-        return metrics | detection_rates(hits, shown, faces)
+        metrics |= detection_rates(hits, shown, faces)
+        return {name: metrics[name] for name in self._wanted}
 
     def _average_precisions(self, class_index: int, num_faces: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        """Return one class's AP, (A, T, R), from its (A, R) numbers of true boxes."""
+        """Return one class's AP, (A, T, R), from its (A, R) numbers of true boxes; NaN where no metric wants it."""
         rankings = self._rankings[class_index]
-        return np.stack(
-            [
-                np.stack([_average_precision(ranking, faces, weights) for ranking in of_size])
-                for of_size, faces in zip(rankings, num_faces, strict=True)
-            ]
-        )
+        ap = np.full((len(rankings), len(IOU_THRESHOLDS), weights.shape[1]), np.nan)
+        for a, t in np.ndindex(ap.shape[:2]):
+            if (ranking := rankings[a][t]) is not None:
+                ap[a, t] = _average_precision(ranking, num_faces[a], weights)
+        return ap
+
+
+def _cells(size_names: Sequence[str], class_names: Sequence[str]) -> dict[str, tuple]:
+    """Return which sizes and IoU thresholds each metric needs rankings of, metrics in the order of the results."""
+    every, none = slice(None), slice(0)
+    cells = {"map": (0, every), "map_50": (0, 0), "map_75": (0, 5)}
+    cells |= {f"map_{name}": (a, every) for a, name in enumerate(size_names) if a}
+    cells |= {f"ar_{n}": (none, none) for n in MAX_DETECTIONS}
+    cells |= {f"ap/{name}": (0, every) for name in class_names} | {f"ap_50/{name}": (0, 0) for name in class_names}
+    return cells | dict.fromkeys(detection_rates(0.0, 0.0, 0.0), (none, none))
+
+
+def _known(metrics: Iterable[str], cells: Mapping[str, tuple]) -> list[str]:
+    """Return the metrics in the order of the results."""
+    chosen = set(metrics)
+    if strange := sorted(chosen - set(cells)):
+        raise ValueError(f"metrics: expected names among {list(cells)}, got {strange[0]!r}")
+    return [name for name in cells if name in chosen]
 
 
 def _group_indices(files: Sequence[str], group_of_file: Mapping[str, int]) -> tuple[np.ndarray, int]:
@@ -144,19 +171,21 @@ def _found_counts(verdicts: CocoVerdicts, group_of_image: np.ndarray, num_groups
 
 
 def _rankings(
-    verdicts: CocoVerdicts, group_of_image: np.ndarray, num_groups: int, num_classes: int
-) -> list[list[list[_Ranking]]]:
-    """Return the ranking of every class, size and threshold: [K][A][T]."""
+    verdicts: CocoVerdicts, group_of_image: np.ndarray, num_groups: int, num_classes: int, needed: np.ndarray
+) -> list[list[list[_Ranking | None]]]:
+    """Return the ranking of every class, size and threshold, [K][A][T]; None where (A, T) `needed` is False."""
     groups = group_of_image[verdicts.image_of_detection]  # (N,)
-    num_sizes, num_thresholds = verdicts.is_hit.shape[:2]
     classes = []
     for k in range(num_classes):
         rows = np.flatnonzero((verdicts.class_of_detection == k) & (verdicts.rank < AP_MAX_DETECTIONS))
         is_hit, is_counted, of_class = verdicts.is_hit[..., rows], verdicts.is_counted[..., rows], groups[rows]
         classes.append(
             [
-                [_ranking(is_hit[a, t], is_counted[a, t], of_class, num_groups) for t in range(num_thresholds)]
-                for a in range(num_sizes)
+                [
+                    _ranking(is_hit[a, t], is_counted[a, t], of_class, num_groups) if is_needed else None
+                    for t, is_needed in enumerate(of_size)
+                ]
+                for a, of_size in enumerate(needed)
             ]
         )
     return classes

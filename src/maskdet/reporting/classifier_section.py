@@ -27,8 +27,8 @@ from maskdet.reporting.two_phase_figures import (
     plot_roc,
     plot_training,
 )
-from maskdet.reporting.two_phase_files import FOLDERS, GROUPED, PHOTOS, Study
-from maskdet.schema import CLASS_NAMES
+from maskdet.reporting.two_phase_files import FOLDERS, OTHER_FOLDS, PHOTOS, Study
+from maskdet.schema import CLASS_NAMES, GROUPED
 
 _TITLES = {
     PHOTOS: "Faces of the photos",
@@ -102,14 +102,13 @@ class ClassifierPart:
     blocks: list[ClassifierBlock]
 
 
-def classifier_parts(study: Study, num_replicates: int) -> list[ClassifierPart]:
+def classifier_parts(study: Study) -> list[ClassifierPart]:
     """Return a part a set of crops, in the order of the files.
 
     Args:
         study: What was found.
-        num_replicates: Of the bootstrap, for the least p-value.
     """
-    return [_part(data, study, num_replicates) for data in dict.fromkeys(study.tables["classifiers"]["data"])]
+    return [_part(data, study) for data in dict.fromkeys(study.tables["classifiers"]["data"])]
 
 
 def best_classifier(classifiers: pd.DataFrame, data: str = PHOTOS) -> Mapping[str, Mapping[str, float]]:
@@ -129,7 +128,7 @@ def best_classifier(classifiers: pd.DataFrame, data: str = PHOTOS) -> Mapping[st
     return {"name": name, **{metric: of_best.loc[metric, ["value", "low", "high"]].to_dict() for metric in _DRAWN}}
 
 
-def _part(data: str, study: Study, num_replicates: int) -> ClassifierPart:
+def _part(data: str, study: Study) -> ClassifierPart:
     tables = {name: table[table["data"] == data] for name, table in study.tables.items() if "data" in table}
     rows, record = tables["classifiers"], study.records["classifiers"][data]
     best = best_classifier(rows, data)["name"]
@@ -139,16 +138,17 @@ def _part(data: str, study: Study, num_replicates: int) -> ClassifierPart:
         text=_text(rows, record["figures"][best][GROUPED], best),
         table=figures_table(rows),
         figures=_figures(data, rows),
-        inflation=inflation_table(tables["inflation"], num_replicates),
+        inflation=inflation_table(tables["inflation"]),
         inflation_text=_inflation_text(tables["inflation"], best),
-        overlays=overlays_table(tables["classifier_pairs"], num_replicates),
+        overlays=overlays_table(tables["classifier_pairs"]),
         overlays_text="The same classifier with masks drawn on bare faces of its training parts; the faces that it is "
-        "judged by are photos as they are. Groups of look-alikes drawn anew, the same for both; the figure that counts "
-        "is the AP of the rare class. Another training would move both.",
-        pairs=pairs_table(tables["classifier_pairs"], record["mcnemar"], num_replicates),
-        pairs_text="Differences are the second minus the first, draws of groups shared; Holm corrects for the number "
-        "of pairs. McNemar's test takes faces for independent, which they are not: where the two disagree, the draws "
-        "of groups are right.",
+        "judged by are photos as they are. AP: groups of look-alikes drawn anew, the same for both; recall and "
+        "accuracies: the two exchanged in whole groups. The figure that counts is the AP of the rare class. Another "
+        "training would move both.",
+        pairs=pairs_table(tables["classifier_pairs"], record["mcnemar"]),
+        pairs_text="Differences are the second minus the first, tested by exchanging the two in whole groups of "
+        "look-alikes, as in the hypotheses; Holm corrects for the number of pairs. McNemar's test takes faces for "
+        "independent, which they are not: where the two disagree, the exchange of groups is right.",
         blocks=[_block(data, name, tables, study, is_open=name == best) for name in order],
     )
 
@@ -160,6 +160,20 @@ def _text(rows: pd.DataFrame, counts: Mapping, best: str) -> str:
         f"network that saw no picture of its group. Best by balanced accuracy: {best}, accuracy "
         f"{number(chosen['accuracy'])}, balanced accuracy {number(chosen['balanced_accuracy'])}. Macro figures and "
         "balanced accuracy are means over the classes, so that the rare one counts as much as the others."
+        + _other_folds_text(chosen, counts.get(OTHER_FOLDS))
+    )
+
+
+def _other_folds_text(chosen: pd.Series, counts: Mapping | None) -> str:
+    """Say that recipes were tried on some folds, and what the best classifier comes to without them."""
+    if counts is None:
+        return ""
+    accuracy, balanced = (number(chosen[f"{OTHER_FOLDS}/{metric}"]) for metric in _DRAWN)
+    return (
+        " Recipes were tried out on some of the folds, whose faces flatter what was chosen; the last two columns leave "
+        f"these out. On the others (fold{'s' if len(counts['folds']) > 1 else ''} "
+        f"{', '.join(str(fold) for fold in counts['folds'])}; {counts['num_faces']:,} faces) that is accuracy "
+        f"{accuracy}, balanced accuracy {balanced}."
     )
 
 

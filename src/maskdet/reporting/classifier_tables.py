@@ -1,15 +1,16 @@
 """The numbers of the classifiers of crops as rows of text: figures, report by class, leakage, one against another."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
 from maskdet.evaluation.classification import HEADLINES
-from maskdet.reporting.comparison import p_text
+from maskdet.evaluation.holm import is_bound
 from maskdet.reporting.palette import class_style
 from maskdet.reporting.summary_tables import UNDEFINED, TextTable, number
-from maskdet.reporting.two_phase_files import GROUPED, OVERLAID
-from maskdet.schema import CLASS_NAMES
+from maskdet.reporting.two_phase_files import OTHER_FOLDS, OVERLAID
+from maskdet.schema import CLASS_NAMES, GROUPED
 
 METRIC_NAMES = {
     "accuracy": "accuracy",
@@ -57,17 +58,39 @@ def difference_text(value: float, low: float, high: float) -> str:
     return texts[0] if UNDEFINED in texts else f"{texts[0]}\n{texts[1]} to {texts[2]}"
 
 
+def p_cell(p_value: float | None, least_p_value: float = 0.0) -> str:
+    """Return a p-value with three decimals; one that its test cannot fall below is a bound, rounded up to stay one.
+
+    Args:
+        p_value: None and NaN are undefined.
+        least_p_value: What it cannot fall below; 0 where there is no such limit.
+
+    >>> p_cell(0.04, 0.002), p_cell(0.0312), p_cell(1e-9), p_cell(float("nan")), p_cell(None)
+    ('0.040', '0.031', '<0.001', '–', '–')
+    >>> p_cell(2 / 1001, 2 / 1001), p_cell(2e-4, 2e-4), p_cell(0.0124, 0.0124)
+    ('≤0.002', '≤0.001', '≤0.013')
+    """
+    if p_value is None or math.isnan(p_value):
+        return UNDEFINED
+    if is_bound(p_value, least_p_value):
+        return f"≤{math.ceil(1000 * least_p_value - 1e-6) / 1000:.3f}"
+    return "<0.001" if p_value < 0.001 else number(p_value)
+
+
 def figures_table(rows: pd.DataFrame) -> TextTable:
-    """Return a row a classifier with the headlines of the grouped protocol.
+    """Return a row a classifier with the headlines of the grouped protocol, and those of the other folds, if any.
 
     Args:
         rows: Of `classifiers.csv`, one set of crops.
     """
     grouped = rows[rows["protocol"] == GROUPED]
     names = list(dict.fromkeys(grouped["classifier"]))
-    cells = [[name, *_estimates(grouped[grouped["classifier"] == name], HEADLINES)] for name in names]
+    others = {f"{OTHER_FOLDS}/{metric}": f"{METRIC_NAMES[metric]}, other folds" for metric in _COMPARED}
+    headings = {metric: METRIC_NAMES[metric] for metric in HEADLINES}
+    headings |= {metric: name for metric, name in others.items() if metric in set(grouped["metric"])}
+    cells = [[name, *_estimates(grouped[grouped["classifier"] == name], list(headings))] for name in names]
     notes = ["trained with drawn masks besides" if name.endswith(OVERLAID) else "" for name in names]
-    return TextTable(["classifier", *(METRIC_NAMES[metric] for metric in HEADLINES)], cells, notes)
+    return TextTable(["classifier", *headings.values()], cells, notes)
 
 
 def report_table(rows: pd.DataFrame, num_faces: Mapping[str, int]) -> TextTable:
@@ -94,12 +117,11 @@ def _estimates(rows: pd.DataFrame, metrics: Sequence[str]) -> list[str]:
     return [estimate_text(*ends) for ends in by_metric.to_numpy(float).tolist()]
 
 
-def inflation_table(inflation: pd.DataFrame, num_replicates: int) -> TextTable:
+def inflation_table(inflation: pd.DataFrame) -> TextTable:
     """Return a row a classifier and leaky protocol: how far its figures lie above the grouped ones.
 
     Args:
         inflation: `inflation.csv`, one set of crops.
-        num_replicates: Of the bootstrap, for the least p-value.
     """
     chosen = inflation[inflation["metric"].isin(_COMPARED)]
     header, cells, notes = ["classifier and split"], [], []
@@ -108,26 +130,25 @@ def inflation_table(inflation: pd.DataFrame, num_replicates: int) -> TextTable:
     for (classifier, protocol), rows in chosen.groupby(["classifier", "protocol"], sort=False):
         row = [classifier]
         for metric in _COMPARED:
-            row += _inflation_cells(rows[rows["metric"] == metric], num_replicates)
+            row += _inflation_cells(rows[rows["metric"] == metric])
         cells.append(row)
         notes.append(f"{protocol_name(protocol)}, {int(rows['num_faces'].iloc[0]):,} faces")
     return TextTable(header, cells, notes)
 
 
-def _inflation_cells(rows: pd.DataFrame, num_replicates: int) -> list[str]:
+def _inflation_cells(rows: pd.DataFrame) -> list[str]:
     if rows.empty:
         return [UNDEFINED] * 4
     row = rows.iloc[0]
-    p_value = p_text(row["p_value"], num_replicates)
+    p_value = p_cell(row["p_value"], row["least_p_value"])
     return [number(row["a"]), number(row["b"]), difference_text(row["difference"], row["low"], row["high"]), p_value]
 
 
-def overlays_table(pairs: pd.DataFrame, num_replicates: int) -> TextTable:
+def overlays_table(pairs: pd.DataFrame) -> TextTable:
     """Return what drawn masks among the training faces change, a row a classifier and metric.
 
     Args:
         pairs: `classifier_pairs.csv`, one set of crops; may hold no classifier that was trained with them.
-        num_replicates: Of the bootstrap, for the least p-value.
     """
     metrics = {f"ap/{name}": f"AP, {class_style(name).short_name}" for name in CLASS_NAMES[::-1]}
     metrics |= {f"recall/{name}": f"recall, {class_style(name).short_name}" for name in CLASS_NAMES[::-1]}
@@ -138,19 +159,18 @@ def overlays_table(pairs: pd.DataFrame, num_replicates: int) -> TextTable:
         by_metric = rows.set_index("metric").reindex(metrics)
         for metric, row in by_metric.iterrows():
             difference = difference_text(row["difference"], row["low"], row["high"])
-            ends = [number(row["a"]), number(row["b"]), difference, p_text(row["p_value"], num_replicates)]
+            ends = [number(row["a"]), number(row["b"]), difference, p_cell(row["p_value"], row["least_p_value"])]
             cells.append([metrics[metric], *ends])
             notes.append(classifier)
     return TextTable(["figure", "without", "with drawn masks", "difference", "p"], cells, notes)
 
 
-def pairs_table(pairs: pd.DataFrame, mcnemar: Mapping, num_replicates: int) -> TextTable:
+def pairs_table(pairs: pd.DataFrame, mcnemar: Mapping) -> TextTable:
     """Return a row a pair of classifiers on the same faces; above 0 the second is better.
 
     Args:
         pairs: `classifier_pairs.csv`, one set of crops.
         mcnemar: Classifier a → classifier b → `only_a_right, only_b_right, p_value`.
-        num_replicates: Of the bootstrap, for the least p-value.
     """
     header = ["second against first"]
     for metric in _COMPARED:
@@ -160,27 +180,17 @@ def pairs_table(pairs: pd.DataFrame, mcnemar: Mapping, num_replicates: int) -> T
     for (first, second), rows in pairs.groupby(["classifier_a", "classifier_b"], sort=False):
         row = [f"{second} against {first}"]
         for metric in _COMPARED:
-            row += _pair_cells(rows[rows["metric"] == metric], num_replicates)
+            row += _pair_cells(rows[rows["metric"] == metric])
         tested = mcnemar.get(first, {}).get(second, {})
         alone = [str(tested.get(f"only_{side}_right", UNDEFINED)) for side in "ab"]
-        cells.append([*row, ", ".join(alone), _small_p(tested.get("p_value"))])
+        cells.append([*row, ", ".join(alone), p_cell(tested.get("p_value"))])
     return TextTable(header, cells, [""] * len(cells))
 
 
-def _pair_cells(rows: pd.DataFrame, num_replicates: int) -> list[str]:
-    """Return difference and corrected p-value; what is corrected from the least that draws can tell is a bound too."""
+def _pair_cells(rows: pd.DataFrame) -> list[str]:
+    """Return difference and corrected p-value."""
     if rows.empty:
         return [UNDEFINED] * 2
     row = rows.iloc[0]
-    is_bound = p_text(row["p_value"], num_replicates).startswith("≤")
-    holm = ("≤" if is_bound else "") + number(row["p_value_holm"])
-    return [difference_text(row["difference"], row["low"], row["high"]), holm]
-
-
-def _small_p(p_value: float | None) -> str:
-    """Return an exact p-value.
-
-    >>> _small_p(0.0312), _small_p(1e-9), _small_p(None)
-    ('0.031', '<0.001', '–')
-    """
-    return "<0.001" if p_value is not None and p_value < 0.001 else number(p_value)
+    p_value = p_cell(row["p_value_holm"], row["least_p_value_holm"])
+    return [difference_text(row["difference"], row["low"], row["high"]), p_value]

@@ -7,8 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from maskdet.evaluation.sizes import COCO_SIZES, TERTILES
-from maskdet.reporting.classifier_tables import difference_text, estimate_text
-from maskdet.reporting.comparison import p_text
+from maskdet.reporting.classifier_tables import difference_text, estimate_text, p_cell
 from maskdet.reporting.figure_files import figure_svg
 from maskdet.reporting.html import FigureBlock
 from maskdet.reporting.model_section import machine_names, time_shown
@@ -47,9 +46,7 @@ class FaceSection:
     numbers: list[tuple[str, TextTable]]
 
 
-def face_section(
-    rows: pd.DataFrame, pairs: pd.DataFrame, curves: pd.DataFrame, record: Mapping, num_replicates: int
-) -> FaceSection:
+def face_section(rows: pd.DataFrame, pairs: pd.DataFrame, curves: pd.DataFrame, record: Mapping) -> FaceSection:
     """Return the part.
 
     Args:
@@ -57,7 +54,6 @@ def face_section(
         pairs: `face_detector_pairs.csv`.
         curves: `plots/face_precision_recall.csv`.
         record: `face_detectors.json`.
-        num_replicates: Of the bootstrap, for the least p-value.
     """
     ious = _iou_suffixes(rows)
     num_faces = record["num_true_faces"]
@@ -71,7 +67,7 @@ def face_section(
         table=detectors_table(rows, record, ious),
         note=_note(record),
         figures=_figures(rows, curves, record, ious[0]),
-        pairs=pairs_table(pairs, ious, num_replicates),
+        pairs=pairs_table(pairs, ious),
         numbers=[
             (f"{_RATES[rate]} at IoU {_iou_text(iou)}", table)
             for rate in ("recall", "ap", "precision")
@@ -146,13 +142,12 @@ def _subgroup_table(rows: pd.DataFrame, metric: str, record: Mapping) -> TextTab
     return TextTable(["faces", "number", *detectors], cells, [""] * len(cells))
 
 
-def pairs_table(pairs: pd.DataFrame, ious: list[str], num_replicates: int) -> TextTable:
+def pairs_table(pairs: pd.DataFrame, ious: list[str]) -> TextTable:
     """Return a row a pair of detectors, all faces; above 0 the second is better.
 
     Args:
         pairs: `face_detector_pairs.csv`.
         ious: The IoU thresholds as the metrics' names have them.
-        num_replicates: Of the bootstrap, for the least p-value.
     """
     metrics = [f"{rate}_{iou}" for iou in ious for rate in ("ap", "recall")]
     header = ["second against first", *(text for metric in metrics for text in (_metric_text(metric), "p"))]
@@ -163,7 +158,7 @@ def pairs_table(pairs: pd.DataFrame, ious: list[str], num_replicates: int) -> Te
             told = by_metric.loc[metric]
             row += [
                 difference_text(told["difference"], told["low"], told["high"]),
-                p_text(told["p_value"], num_replicates),
+                p_cell(told["p_value"], told["least_p_value"]),
             ]
         cells.append(row)
     return TextTable(header, cells, [""] * len(cells))

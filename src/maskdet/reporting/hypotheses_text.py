@@ -57,7 +57,7 @@ def _overview(records: Mapping[str, Mapping]) -> str:
                 f"**{record['conclusion']}**",
                 f"{effect['name']} {_interval(effect)}",
                 _bare(group_aware["p_value"], group_aware["least_p_value"]),
-                _bare(group_aware["p_value_holm"], 0.0),
+                _bare(group_aware["p_value_holm"], group_aware["least_p_value_holm"]),
                 _bare(record["p_value"], record["least_p_value"]),
             ]
         )

@@ -46,7 +46,10 @@ def hypothesis_card(key: str, record: Mapping) -> HypothesisCard:
     facts = [
         ("Effect", f"{record['effect']['name']}: {_effect(record['effect'])}, {confidence:.0%} interval over groups"),
         ("Test by groups", f"{group_aware['test']}: {_evidence(group_aware)}"),
-        ("Corrected", f"{_p(group_aware['p_value_holm'])} after Holm over all hypotheses"),
+        (
+            "Corrected",
+            f"{_p(group_aware['p_value_holm'], group_aware['least_p_value_holm'])} after Holm over all hypotheses",
+        ),
         ("Test as named", f"{record['test']}: {_evidence(record)}"),
         (
             "Design effect",
@@ -81,7 +84,7 @@ def overview_table(records: Mapping[str, Mapping]) -> TextTable:
             record["conclusion"],
             _effect(record["effect"], "{}\n{} to {}"),
             _bare_p(record["group_aware"]["p_value"], record["group_aware"]["least_p_value"]),
-            _bare_p(record["group_aware"]["p_value_holm"]),
+            _bare_p(record["group_aware"]["p_value_holm"], record["group_aware"]["least_p_value_holm"]),
         ]
         for key, record in records.items()
     ]
@@ -99,15 +102,18 @@ def details_table(rows: Sequence[Mapping], names: Collection[str] = ()) -> TextT
     """Return rows of figures as text; the first column names the row.
 
     Args:
-        rows: Column → value; a row may lack some.
+        rows: Column → value; a row may lack some. `least_p_value_<name>` is no column of its own: it says which of
+            `p_value_<name>` are bounds.
         names: Of models and the like, which keep their underscores where they stand in a column's name.
 
     >>> table = details_table([{"size": "all", "only_mtcnn_v2": 0.5, "p_value": 1e-5, "faces": 1200}], ["mtcnn_v2"])
     >>> table.header, table.rows
     (['size', 'only mtcnn_v2', 'p', 'faces'], [['all', '0.500', '1e-05', '1,200']])
+    >>> details_table([{"p_value_holm": 0.0006, "least_p_value_holm": 0.0006}]).rows
+    [['≤ 0.0006']]
     """
-    header = list(dict.fromkeys(key for row in rows for key in row))
-    cells = [[_cell(key, row.get(key)) for key in header] for row in rows]
+    header = list(dict.fromkeys(key for row in rows for key in row if not key.startswith("least_p_value")))
+    cells = [[_cell(key, row.get(key), row.get(f"least_{key}")) for key in header] for row in rows]
     return TextTable([_heading(key, names) for key in header], cells, [""] * len(cells))
 
 
@@ -117,13 +123,13 @@ def _heading(key: str, names: Collection[str]) -> str:
     return name.join(words).replace("p value", "p")
 
 
-def _cell(key: str, value: object) -> str:
+def _cell(key: str, value: object, least: float | None) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if value is None or isinstance(value, str):
         return UNDEFINED if value is None else value
     if key.startswith("p_value"):
-        return _bare_p(value)
+        return _bare_p(value, least)
     return f"{value:,}" if isinstance(value, int) else _decimal(value)
 
 

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from maskdet.reporting.classifier_tables import difference_text, estimate_text
-from maskdet.reporting.comparison import p_text
+from maskdet.reporting.classifier_tables import difference_text, estimate_text, p_cell
 from maskdet.reporting.figure_files import figure_svg
 from maskdet.reporting.html import FigureBlock, Tile
 from maskdet.reporting.palette import class_style
@@ -53,14 +52,13 @@ def best_two_phase(rows: pd.DataFrame) -> str:
     return str(rivals.set_index("model")["value"].idxmax())
 
 
-def model_section(rows: pd.DataFrame, record: Mapping, classifier: str, num_replicates: int) -> TableSection:
+def model_section(rows: pd.DataFrame, record: Mapping, classifier: str) -> TableSection:
     """Return the part.
 
     Args:
         rows: `models.csv`; models are shown in its order.
         record: `models.json`.
         classifier: The second phase, and what re-scores.
-        num_replicates: Of the bootstrap, for the least p-value.
     """
     folds = ", ".join(str(fold) for fold in record["train_folds"])
     text = (
@@ -76,10 +74,10 @@ def model_section(rows: pd.DataFrame, record: Mapping, classifier: str, num_repl
         "same for both. They tell how other images could change the answer, not how another training could. Of many p "
         f"one in twenty is below 0.05 by chance: the one on mAP50 was named beforehand (H7). {_machine_text(record)}"
     )
-    return TableSection(text, models_table(rows, record, num_replicates), note, _figures(rows, record))
+    return TableSection(text, models_table(rows, record), note, _figures(rows, record))
 
 
-def models_table(rows: pd.DataFrame, record: Mapping, num_replicates: int) -> TextTable:
+def models_table(rows: pd.DataFrame, record: Mapping) -> TextTable:
     """Return a row a model; arguments as in `model_section`."""
     classes = [f"AP50, {class_style(name).short_name}" for name in CLASS_NAMES]
     key, heading = time_shown(_all_steps(record))
@@ -93,7 +91,7 @@ def models_table(rows: pd.DataFrame, record: Mapping, num_replicates: int) -> Te
         row = [model_name(model), *(estimate_text(*ends) for ends in _ends(by_metric, metrics))]
         row.append(f"{cost[key]:,.0f}")
         for metric in _COMPARED:
-            row += _difference_cells(by_metric.loc[metric], num_replicates)
+            row += _difference_cells(by_metric.loc[metric])
         cells.append(row)
         notes.append(_cost_text(cost["cost"], key))
     return TextTable(header, cells, notes)
@@ -103,11 +101,11 @@ def _ends(by_metric: pd.DataFrame, metrics: Sequence[str]) -> list[list[float]]:
     return by_metric.reindex(metrics)[["value", "low", "high"]].to_numpy(float).tolist()
 
 
-def _difference_cells(row: pd.Series, num_replicates: int) -> list[str]:
+def _difference_cells(row: pd.Series) -> list[str]:
     if pd.isna(row["difference"]):
         return [UNDEFINED, UNDEFINED]
     difference = difference_text(row["difference"], row["difference_low"], row["difference_high"])
-    return [difference, p_text(row["p_value"], num_replicates)]
+    return [difference, p_cell(row["p_value"], row["least_p_value"])]
 
 
 def _cost_text(steps: Mapping[str, Mapping], key: str) -> str:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from maskdet.schema import GROUPED
+
 _RUN = ("data", "classifier", "protocol")
 _ESTIMATE = ("value", "low", "high")
-_DIFFERENCE = ("metric", "a", "b", "difference", "low", "high", "p_value")
+_DIFFERENCE = ("metric", "a", "b", "difference", "low", "high", "p_value", "least_p_value")
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ TABLES = {
     "models": StudySource(
         "two_phase/models.csv",
         "score_models",
-        ("model", "metric", *_ESTIMATE, "difference", "difference_low", "difference_high", "p_value"),
+        ("model", "metric", *_ESTIMATE, "difference", "difference_low", "difference_high", "p_value", "least_p_value"),
     ),
     "face_detectors": StudySource(
         "two_phase/face_detectors.csv",
@@ -48,7 +50,7 @@ TABLES = {
     "classifier_pairs": StudySource(
         "two_phase/classifier_pairs.csv",
         "score_classifiers",
-        ("data", "classifier_a", "classifier_b", *_DIFFERENCE, "p_value_holm"),
+        ("data", "classifier_a", "classifier_b", *_DIFFERENCE, "p_value_holm", "least_p_value_holm"),
     ),
     "inflation": StudySource("two_phase/inflation.csv", "score_classifiers", (*_RUN, *_DIFFERENCE, "num_faces")),
     "classifier_errors": StudySource(
@@ -82,8 +84,8 @@ RECORDS = {
 OVERLAID = "_overlaid"
 """Ends the name of a classifier that was trained with drawn masks besides."""
 
-GROUPED = "grouped"
-"""The protocol that keeps look-alikes in one part; every other one is held against it."""
+OTHER_FOLDS = "other_folds"
+"""Begins the metrics, behind a slash, that leave out the folds on which recipes of classifiers were tried."""
 
 PHOTOS, FOLDERS = "photos", "folders"
 """Where crops come from: annotated faces of the photos, or a set of crops sorted into a folder a class."""

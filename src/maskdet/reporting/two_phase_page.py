@@ -14,8 +14,8 @@ from maskdet.reporting.page_content import FEW_FACES
 from maskdet.reporting.palette import CLASS_STYLES, class_style
 from maskdet.reporting.study_pictures import Pictures
 from maskdet.reporting.summary_tables import TextTable, number
-from maskdet.reporting.two_phase_files import GROUPED, PHOTOS, Study
-from maskdet.schema import CLASS_NAMES
+from maskdet.reporting.two_phase_files import PHOTOS, Study
+from maskdet.schema import CLASS_NAMES, GROUPED
 
 _TITLE = "One stage or two?"
 _ANSWERING = "H7"
@@ -29,14 +29,10 @@ class StudySettings:
     Attributes:
         classifier: The second phase.
         num_folds: Of the split, whether they were run or not.
-        num_replicates: Of the bootstrap of models and classifiers.
-        num_face_replicates: Of that of face detectors.
     """
 
     classifier: str
     num_folds: int
-    num_replicates: int
-    num_face_replicates: int
 
 
 @dataclass(frozen=True)
@@ -94,15 +90,14 @@ def build_study_page(study: Study, pictures: Pictures, settings: StudySettings) 
         answer=hypotheses[_ANSWERING]["verdict"],
         tiles=[*model_tiles(models, record), *_classifier_tiles(study)],
         warnings=study_warnings(study, settings),
-        models=model_section(models, record, settings.classifier, settings.num_replicates),
+        models=model_section(models, record, settings.classifier),
         hypotheses_text=_hypotheses_text(hypotheses),
         hypotheses_table=overview_table(hypotheses),
         hypotheses=[hypothesis_card(key, each) for key, each in hypotheses.items()],
-        classifiers=classifier_parts(study, settings.num_replicates),
+        classifiers=classifier_parts(study),
         faces=face_section(
             *(study.tables[name] for name in ("face_detectors", "face_detector_pairs", "face_curves")),
             study.records["face_detectors"],
-            settings.num_face_replicates,
         ),
         pictures=pictures,
     )

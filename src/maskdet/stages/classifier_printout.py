@@ -5,6 +5,7 @@ from rich.console import Console
 from rich.table import Table
 
 from maskdet.evaluation.summary import Summary
+from maskdet.reporting.two_phase_files import OTHER_FOLDS
 from maskdet.stages.evaluation_printout import figure_text, interval_text, literal
 
 WIDTH = 100
@@ -22,7 +23,11 @@ def print_classifiers(summary: Summary) -> None:
         for classifier, protocols in scored["inflation"].items():
             for protocol, headlines in protocols.items():
                 console.print(_inflation_line(classifier, protocol, headlines["accuracy"]), markup=False)
-    console.print("[low, high]: 95 % intervals over groups of look-alike photos; -: undefined", markup=False)
+    console.print(
+        "[low, high]: 95 % intervals over groups of look-alike photos; -: undefined; other folds: those on which no "
+        "recipe was tried",
+        markup=False,
+    )
 
 
 def _figures_table(data: str, figures_of: Summary) -> Table:
@@ -33,14 +38,21 @@ def _figures_table(data: str, figures_of: Summary) -> Table:
     for classifier, protocols in figures_of.items():
         table.add_row(classifier)
         for protocol, figures in protocols.items():
-            ends = [
-                [figures[end][metric] for end in ("value", "low", "high")]
-                for metric in ("accuracy", "balanced_accuracy")
-            ]
+            ends = {end: figures[end] for end in ("value", "low", "high")}
             plain = (figure_text(figures["value"][metric]) for metric in ("macro_f1", "macro_auc"))
-            cells = [literal(interval_text(*values)) for values in ends]
-            table.add_row(f"  {protocol}", str(figures["num_faces"]), *cells, *plain)
+            table.add_row(f"  {protocol}", str(figures["num_faces"]), *_interval_cells(ends), *plain)
+            if OTHER_FOLDS in figures:
+                others = {end: of_metric[OTHER_FOLDS] for end, of_metric in ends.items()}
+                table.add_row("    other folds", str(figures[OTHER_FOLDS]["num_faces"]), *_interval_cells(others))
     return table
+
+
+def _interval_cells(ends: Summary) -> list[str]:
+    """Return accuracy and balanced accuracy from `value, low, high`."""
+    return [
+        literal(interval_text(*(of_metric[metric] for of_metric in ends.values())))
+        for metric in ("accuracy", "balanced_accuracy")
+    ]
 
 
 def _inflation_line(classifier: str, protocol: str, accuracy: Summary) -> str:

@@ -1,16 +1,18 @@
 """Stage `hypotheses`: test H1 to H7 and say of each what follows from the figures."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 
+import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 from omegaconf import DictConfig
 from rich.console import Console
-from statsmodels.stats.multitest import multipletests
 
+from maskdet.evaluation.holm import holm
 from maskdet.evaluation.hypotheses.by_group import Resampling
 from maskdet.evaluation.hypotheses.chance import judge_against_chance
+from maskdet.evaluation.hypotheses.chosen import ChosenOn
 from maskdet.evaluation.hypotheses.class_shares import judge_class_shares
 from maskdet.evaluation.hypotheses.colour import judge_colour
 from maskdet.evaluation.hypotheses.face_finders import FaceFinder, judge_face_finders
@@ -33,6 +35,7 @@ from maskdet.schema import (
     CROP_PREDICTIONS,
     FACES,
     FOLDS,
+    GROUPED,
     IMAGES,
     PREDICTIONS,
     QUALITY,
@@ -44,7 +47,6 @@ from maskdet.stages.json_report import write_json
 
 _DETECTOR = "detector"
 _DETECTOR_NAME = "the one-stage detector"
-_GROUPED = "grouped"
 
 
 def run(cfg: DictConfig, workspace: Workspace) -> dict[str, Verdict]:
@@ -53,9 +55,9 @@ def run(cfg: DictConfig, workspace: Workspace) -> dict[str, Verdict]:
     Every input is read and checked before the first test: a test takes seconds to minutes.
 
     Args:
-        cfg: Reads `hypotheses`, `evaluate` (the detector's operating point, replicates of mAP50), `split.train_folds`,
-            `two_phase.classifiers` (H5), `two_phase.face_detectors` (H7) and `face_detectors.<name>.score_threshold`
-            (H2).
+        cfg: Reads `hypotheses`, `evaluate` (the detector's operating point), `split.train_folds`,
+            `two_phase.classifiers` and `two_phase.chosen_on_folds` (H5), `two_phase.face_detectors` (H7) and
+            `face_detectors.<name>.score_threshold` (H2).
         workspace: Holds `build/table/` and `build/folds.parquet`; for H2 `build/faces/<name>.parquet`; for H3 and H7
             `build/predictions/<fold>.parquet`; for H4 `build/quality.parquet`; for H5 and H6
             `build/classify/<classifier>/<protocol>/predictions.parquet`; for H7 `build/two_phase/<name>.parquet`.
@@ -92,8 +94,12 @@ def _tested(names: list[str]) -> list[str]:
 
 def _with_holm(verdicts: Mapping[str, Verdict]) -> dict[str, Verdict]:
     """Return the verdicts with p-values corrected for their number; the conclusions stay those of each by itself."""
-    corrected = multipletests([verdict.by_group.p_value for verdict in verdicts.values()], method="holm")[1]
-    return {name: v.with_holm(float(p)) for (name, v), p in zip(verdicts.items(), corrected, strict=True)}
+    each = [verdict.by_group for verdict in verdicts.values()]
+    corrected = holm(*np.transpose([(evidence.p_value, evidence.least_p_value) for evidence in each]))
+    return {
+        name: verdict.with_holm(*parts)
+        for (name, verdict), parts in zip(verdicts.items(), np.transpose(corrected).tolist(), strict=True)
+    }
 
 
 class _Tables:
@@ -125,6 +131,10 @@ class _Tables:
     @cached_property
     def group_of_file(self) -> dict[str, int]:
         return self.folds.set_index("file_name")["group"].to_dict()
+
+    def chosen_on(self, folds: Sequence[int]) -> ChosenOn | None:
+        """Return the images of the folds on which something was chosen; None where there are none."""
+        return ChosenOn.of(list(folds), self.folds.set_index("file_name")["fold"].to_dict())
 
     @property
     def num_images_with_faces(self) -> int:
@@ -195,14 +205,21 @@ def _face_finders(tables: _Tables, resampling: Resampling) -> Callable[[], Verdi
             raise ValueError(f"hypotheses.face_finders: expected names among {known}, got {name!r}")
         found = tables.read(f"build/faces/{name}.parquet", FACES, f"find_faces face_detector={name}")
         finders.append(FaceFinder(name, found, tables.cfg.face_detectors[name].score_threshold))
-    iou_threshold = settings.face_iou_threshold
-    return partial(judge_face_finders, tables.annotations, *finders, tables.group_of_file, resampling, iou_threshold)
+    return partial(
+        judge_face_finders,
+        tables.annotations,
+        *finders,
+        tables.group_of_file,
+        resampling,
+        settings.face_iou_threshold,
+        tables.chosen_on(settings.face_finders_chosen_on_folds),
+    )
 
 
 def _chance(tables: _Tables, resampling: Resampling) -> Callable[[], Verdict]:
     model, settings = tables.cfg.hypotheses.mask_model, tables.cfg.evaluate
     if model != _DETECTOR:
-        return partial(judge_against_chance, tables.classified(model, _GROUPED), model, resampling)
+        return partial(judge_against_chance, tables.classified(model, GROUPED), model, resampling)
     pooled = tables.one_stage
     named = from_detections(
         pooled.annotations, pooled.predictions, tables.group_of_file, settings.score_threshold, settings.iou_threshold
@@ -220,31 +237,23 @@ def _trends(tables: _Tables, resampling: Resampling) -> Callable[[], Verdict]:
 def _target_accuracy(tables: _Tables, resampling: Resampling) -> Callable[[], Verdict]:
     settings = tables.cfg.hypotheses
     classifiers = [
-        JudgedClassifier(name, tables.classified(name, _GROUPED), tables.classified(name, settings.by_face_protocol))
+        JudgedClassifier(name, tables.classified(name, GROUPED), tables.classified(name, settings.by_face_protocol))
         for name in tables.cfg.two_phase.classifiers
     ]
-    return partial(judge_target_accuracy, classifiers, settings.target_accuracy, resampling)
+    chosen_on = tables.chosen_on(tables.cfg.two_phase.chosen_on_folds)
+    return partial(judge_target_accuracy, classifiers, settings.target_accuracy, resampling, chosen_on)
 
 
 def _colour(tables: _Tables, resampling: Resampling) -> Callable[[], Verdict]:
     names = tuple(tables.cfg.hypotheses.grey_and_colour)
     if len(names) != 2:
         raise ValueError(f"hypotheses.grey_and_colour: expected two classifiers, got {list(names)}")
-    return partial(judge_colour, *(tables.classified(name, _GROUPED) for name in names), resampling, names)
+    return partial(judge_colour, *(tables.classified(name, GROUPED) for name in names), resampling, names)
 
 
 def _one_stage(tables: _Tables, resampling: Resampling) -> Callable[[], Verdict]:
-    one_stage, settings = tables.one_stage, tables.cfg.evaluate
     rivals = {name: tables.two_phase(name) for name in tables.cfg.two_phase.face_detectors}
-    return partial(
-        judge_one_stage,
-        one_stage,
-        rivals,
-        tables.group_of_file,
-        settings.score_threshold,
-        resampling,
-        settings.bootstrap.num_replicates,
-    )
+    return partial(judge_one_stage, tables.one_stage, rivals, tables.group_of_file, resampling)
 
 
 _HYPOTHESES: dict[str, Callable[[_Tables, Resampling], Callable[[], Verdict]]] = {

@@ -5,6 +5,7 @@ from rich.console import Console
 from rich.table import Table
 
 from maskdet.evaluation.summary import Summary
+from maskdet.reporting.classifier_tables import p_cell
 from maskdet.reporting.palette import class_style
 from maskdet.schema import CLASS_NAMES
 from maskdet.stages.evaluation_printout import figure_text, interval_text, literal
@@ -44,6 +45,8 @@ def _title(summary: Summary) -> str:
 
 def _cells(model: Summary) -> list[str]:
     interval = literal(interval_text(*(model[end]["map_50"] for end in ("value", "low", "high"))))
-    p_value = figure_text(model["difference"]["p_value"]["map_50"]) if "difference" in model else "-"
+    p_value = "-"
+    if "difference" in model:
+        p_value = p_cell(*(model["difference"][key]["map_50"] for key in ("p_value", "least_p_value")))
     classes = (figure_text(model["value"]["ap_50"][name]) for name in CLASS_NAMES)
     return [interval, p_value, figure_text(model["value"]["map"]), *classes, f"{model['cpu_ms_per_image']:.0f}"]

@@ -45,8 +45,8 @@ def write_rounded_csv(table: pd.DataFrame, path: Path) -> None:
     """Write a table without its index, NaN as an empty field, under a temporary name first.
 
     Args:
-        table: The rows, in the order of the file.
+        table: The rows, in the order of the file; numbers in a column of objects are numbers too.
         path: The file; missing parent folders are made.
     """
     with atomic_file(path) as temporary:
-        table.to_csv(temporary, index=False, float_format=f"%.{DECIMALS}f", lineterminator="\n")
+        table.infer_objects().to_csv(temporary, index=False, float_format=f"%.{DECIMALS}f", lineterminator="\n")

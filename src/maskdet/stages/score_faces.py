@@ -11,19 +11,12 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from maskdet.evaluation.bootstrap import Resampled, resample
 from maskdet.evaluation.curves import pr_curves
-from maskdet.evaluation.face_finding import (
-    ALL,
-    FACE,
-    FaceFindingMetrics,
-    FaceTables,
-    box_habit,
-    metric_name,
-    metric_rows,
-    paired_rows,
-)
+from maskdet.evaluation.face_comparison import MeasuredFinder, measure_finder, metric_rows, paired_rows
+from maskdet.evaluation.face_finding import ALL, FACE, FaceFindingMetrics, FaceTables, box_habit, metric_name
+from maskdet.evaluation.hypotheses.by_group import Resampling
 from maskdet.evaluation.matching import match_detections
+from maskdet.evaluation.paired import DIFFERENCE_COLUMNS
 from maskdet.evaluation.sizes import area_ranges, size_tertiles
 from maskdet.evaluation.summary import Summary, nest_metrics
 from maskdet.evaluation.thresholds import BEST_F1, choose_thresholds
@@ -44,19 +37,20 @@ class _Detector:
     tables: FaceTables
     score_threshold: float
     description: Summary
-    resampled: Resampled
+    measured: MeasuredFinder
 
 
 def run(cfg: DictConfig, workspace: Workspace) -> Summary:
     """Write `reports/two_phase/face_detectors.json` and tables beside it; every image of the set counts.
 
     - `face_detectors.csv`: `detector, metric, subgroup, num_true_faces, value, low, high`;
-    - `face_detector_pairs.csv`: `detector_a, detector_b, metric, subgroup, a, b, difference, low, high, p_value`;
+    - `face_detector_pairs.csv`: `detector_a, detector_b, metric, subgroup`, then `paired.DIFFERENCE_COLUMNS`;
     - `plots/face_precision_recall.csv`: `detector, recall, precision, score` at the first IoU threshold.
 
     Args:
-        cfg: Reads `two_phase.face_detectors`, `score_faces`, and of `face_detectors.<name>` the operating point
-            `score_threshold` and the correction of boxes `box_scale_wh, box_shift_xy`, which the faces already have.
+        cfg: Reads `two_phase.face_detectors`, `score_faces`, of `hypotheses` what their tests by groups read, and of
+            `face_detectors.<name>` the operating point `score_threshold` and the correction of boxes `box_scale_wh,
+            box_shift_xy`, which the faces already have.
         workspace: Holds `build/table/`, `build/folds.parquet`, `build/faces/<name>.parquet` and
             `reports/two_phase/find_faces/<name>.json`.
 
@@ -78,21 +72,28 @@ def run(cfg: DictConfig, workspace: Workspace) -> Summary:
     detectors = {name: _judged(name, cfg, folds, workspace) for name in names}
     tables = detectors[names[0]].tables
     num_true_faces = _subgroup_sizes(tables)
-    iou_threshold = cfg.score_faces.iou_thresholds[0]
+    iou_threshold, resampling = cfg.score_faces.iou_thresholds[0], _resampling(cfg)
     summary = {
         "num_images": len(tables.images),
         "num_true_faces": num_true_faces,
         "size_bounds_px": list(tables.size_bounds_px),
-        "detectors": {name: _record(each, folds, cfg.score_faces) for name, each in detectors.items()},
+        "detectors": {name: _record(each, folds, cfg.score_faces, resampling) for name, each in detectors.items()},
     }
     folder = workspace.output("reports/two_phase")
-    rows = {name: _metric_table(each.resampled) for name, each in detectors.items()}
+    rows = {name: _metric_table(each.measured, resampling) for name, each in detectors.items()}
     write_rounded_json(summary, folder / "face_detectors.json")
     write_rounded_csv(_one_table(rows, num_true_faces), folder / "face_detectors.csv")
-    write_rounded_csv(_pairs(detectors, list(cfg.score_faces.iou_thresholds)), folder / "face_detector_pairs.csv")
+    pairs = _pairs(detectors, list(cfg.score_faces.iou_thresholds), resampling)
+    write_rounded_csv(pairs, folder / "face_detector_pairs.csv")
     write_rounded_csv(_curves(detectors, iou_threshold), folder / "plots/face_precision_recall.csv")
     _print(rows, summary, iou_threshold)
     return summary
+
+
+def _resampling(cfg: DictConfig) -> Resampling:
+    """Return the flips of groups and the level of the hypotheses, so that both say the same of the same recalls."""
+    tests = cfg.hypotheses
+    return Resampling(cfg.score_faces.bootstrap.num_replicates, tests.num_permutations, tests.seed, tests.alpha)
 
 
 def _judged(name: str, cfg: DictConfig, folds: pd.DataFrame, workspace: Workspace) -> _Detector:
@@ -109,10 +110,10 @@ def _judged(name: str, cfg: DictConfig, folds: pd.DataFrame, workspace: Workspac
     score_threshold = cfg.face_detectors[name].score_threshold
     groups = folds.set_index("file_name")["group"].to_dict()
     metrics = FaceFindingMetrics(tables, groups, score_threshold, list(settings.iou_thresholds))
-    resampled = resample(metrics, settings.bootstrap.num_replicates, settings.bootstrap.seed)
+    measured = measure_finder(metrics, settings.bootstrap.num_replicates, settings.bootstrap.seed)
     fit = {key: list(cfg.face_detectors[name][key]) for key in _FITS}
     cost = _cost(workspace.input(f"reports/two_phase/find_faces/{name}.json"))
-    return _Detector(tables, score_threshold, fit | cost, resampled)
+    return _Detector(tables, score_threshold, fit | cost, measured)
 
 
 def _cost(path: Path) -> Summary:
@@ -131,7 +132,7 @@ def _subgroup_sizes(tables: FaceTables) -> dict[str, int]:
     return {name: int(areas.between(*limits).sum()) for name, limits in ranges.items()} | counts
 
 
-def _record(detector: _Detector, folds: pd.DataFrame, settings: DictConfig) -> Summary:
+def _record(detector: _Detector, folds: pd.DataFrame, settings: DictConfig, resampling: Resampling) -> Summary:
     tables, iou_threshold = detector.tables, settings.habit_iou_threshold
     shown = tables.faces[tables.faces["score"] >= detector.score_threshold]
     habits = {}
@@ -139,7 +140,7 @@ def _record(detector: _Detector, folds: pd.DataFrame, settings: DictConfig) -> S
         others = folds.loc[folds["fold"] != fold, "file_name"]
         parts = (table[table["file_name"].isin(others)] for table in (tables.annotations, shown))
         habits[str(fold)] = box_habit(*parts, iou_threshold)
-    rows = metric_rows(detector.resampled).set_index("metric")
+    rows = metric_rows(detector.measured, resampling).set_index("metric")
     return {
         "score_threshold": detector.score_threshold,
         **detector.description,
@@ -162,8 +163,8 @@ def _best_f1(tables: FaceTables, iou_threshold: float) -> Summary:
     return {key: float(best[key]) for key in ("score_threshold", "precision", "recall", "f1")}
 
 
-def _metric_table(resampled: Resampled) -> pd.DataFrame:
-    rows = metric_rows(resampled)
+def _metric_table(measured: MeasuredFinder, resampling: Resampling) -> pd.DataFrame:
+    rows = metric_rows(measured, resampling)
     parts = rows["metric"].str.partition("/")
     return rows.assign(metric=parts[0], subgroup=parts[2])
 
@@ -174,17 +175,17 @@ def _one_table(rows: dict[str, pd.DataFrame], num_true_faces: dict[str, int]) ->
     return table[["detector", "metric", "subgroup", "num_true_faces", "value", "low", "high"]]
 
 
-def _pairs(detectors: dict[str, _Detector], iou_thresholds: list[float]) -> pd.DataFrame:
+def _pairs(detectors: dict[str, _Detector], iou_thresholds: list[float], resampling: Resampling) -> pd.DataFrame:
     """Return every two detectors compared: AP and F1 of all faces, recall of every subgroup."""
     parts = []
     for (name_a, a), (name_b, b) in combinations(detectors.items(), 2):
         wanted = {metric_name(rate, iou) for rate in ("ap", "f1") for iou in iou_thresholds}
-        names = [name for name in a.resampled.values if name in wanted or name.startswith("recall")]
-        rows = paired_rows(a.resampled, b.resampled, names)
+        names = [name for name in a.measured.resampled.values if name in wanted or name.startswith("recall")]
+        rows = paired_rows(a.measured, b.measured, names, resampling)
         parts_of_name = rows["metric"].str.partition("/")
         rows = rows.assign(metric=parts_of_name[0], subgroup=parts_of_name[2], detector_a=name_a, detector_b=name_b)
         parts.append(rows)
-    columns = ["detector_a", "detector_b", "metric", "subgroup", "a", "b", "difference", "low", "high", "p_value"]
+    columns = ["detector_a", "detector_b", "metric", "subgroup", *DIFFERENCE_COLUMNS[1:]]
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
 

@@ -1,7 +1,7 @@
 """Stage `score_models`: one phase, two phases and rescored boxes on the same out-of-fold photos, in one table."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 from omegaconf import DictConfig
 
-from maskdet.evaluation.bootstrap import bootstrap_metrics
-from maskdet.evaluation.paired import paired_bootstrap
+from maskdet.evaluation.bootstrap import Resampled, interval_columns, resample
+from maskdet.evaluation.paired import check_same_truth, difference_rows
 from maskdet.evaluation.pooling import EvaluationTables, pool_folds
 from maskdet.evaluation.summary import Summary, nest_metrics
-from maskdet.schema import PREDICTIONS, read_table
+from maskdet.evaluation.weighted import WeightedMetrics
+from maskdet.schema import CLASS_NAMES, PREDICTIONS, read_table
 from maskdet.stages.cost import COST_KEYS, TIMES, CostReport
 from maskdet.stages.entry import Workspace, stage_main
 from maskdet.stages.held_out_tables import HeldOutTables, read_held_out
@@ -25,8 +26,21 @@ BASELINE, TWO_PHASE, RESCORED = "efficientdet", "two_phase", "rescored"
 Costs = dict[str, CostReport]
 """Step, e.g. "classify" → what it says of its cost."""
 
-_AT_ONE_THRESHOLD = ("precision", "recall", "f1")
-"""Left out: scores of different models mean different things, so that one threshold would compare nothing."""
+_METRICS = ("map", "map_50", "map_75", *(f"{kind}/{name}" for kind in ("ap", "ap_50") for name in CLASS_NAMES))
+"""Counted ten thousand times over. Not precision, recall and F1: scores of different models mean different things."""
+
+_NO_THRESHOLD = 0.5
+"""Average precision has none."""
+
+_DIFFERENCES = {
+    "difference": "value",
+    "difference_low": "low",
+    "difference_high": "high",
+    "p_value": "p_value",
+    "least_p_value": "least_p_value",
+    "percentile_p_value": "percentile_p_value",
+}
+"""Column of `models.csv` → key under `difference` in `models.json`."""
 
 
 @dataclass(frozen=True)
@@ -43,15 +57,16 @@ def run(cfg: DictConfig, workspace: Workspace) -> Summary:
     Writes `reports/two_phase/models.json` (what is returned) and `models.csv` (a row a model and metric).
 
     Args:
-        cfg: Reads `split.train_folds`, `two_phase.face_detectors`, `evaluate.score_threshold`,
-            `evaluate.iou_threshold` and `evaluate.bootstrap`.
+        cfg: Reads `split.train_folds`, `two_phase.face_detectors`, and of `hypotheses` the replicates, the seed and the
+            level, so that this table and H7 say the same.
         workspace: Holds the tables of `read_held_out`, `build/two_phase/*.parquet`, and what `predict`, `find_faces`,
             `two_phase` and `rescore` say under `reports/` of their cost.
 
     Returns:
         `train_folds`, `num_images`, `num_faces`, `num_groups`, and `models`: name → `value`, `low`, `high` of each
         metric (95 % intervals over groups of look-alikes), `cost` (of each step), the `TIMES` of all steps, and but
-        for the baseline `difference`: `value` (model − baseline), `low`, `high`, `p_value` of each metric, paired.
+        for the baseline `difference`: `value` (model − baseline), `low`, `high`, `p_value`, `least_p_value`,
+        `percentile_p_value` of each metric, paired, see `bca.BcaTest`.
 
     Raises:
         FileNotFoundError: If a table or a report of a cost is missing.
@@ -59,10 +74,8 @@ def run(cfg: DictConfig, workspace: Workspace) -> Summary:
     """
     held_out = read_held_out(cfg, workspace)
     models = _read_models(held_out, cfg.two_phase.face_detectors, workspace)
-    rows = pd.concat(
-        [_rows(name, model.tables, models[BASELINE].tables, held_out, cfg.evaluate) for name, model in models.items()],
-        ignore_index=True,
-    )
+    resampled = {name: _resampled(model, models[BASELINE], held_out, cfg.hypotheses) for name, model in models.items()}
+    rows = pd.concat([_rows(name, resampled, 1 - cfg.hypotheses.alpha) for name in models], ignore_index=True)
     summary = _counts(held_out) | {
         "models": {name: _summary(rows[rows["model"] == name], model.cost) for name, model in models.items()}
     }
@@ -114,26 +127,27 @@ def _mean_cost(costs: Sequence[CostReport]) -> CostReport:
     return costs[0] | {key: float(np.mean([cost[key] for cost in costs])) for key in TIMES}
 
 
-def _rows(
-    name: str, tables: EvaluationTables, baseline: EvaluationTables, held_out: HeldOutTables, settings: DictConfig
-) -> pd.DataFrame:
+def _resampled(model: _Model, baseline: _Model, held_out: HeldOutTables, settings: DictConfig) -> Resampled:
+    """Return the metrics of a model on the same draws of groups as those of the baseline."""
+    check_same_truth(baseline.tables, model.tables)
+    metrics = WeightedMetrics(model.tables, held_out.group_of_file, _NO_THRESHOLD, metrics=_METRICS)
+    return resample(metrics, settings.num_replicates, settings.seed)
+
+
+def _rows(name: str, resampled: Mapping[str, Resampled], confidence: float) -> pd.DataFrame:
     """Return a row a metric: `model, metric, value, low, high, difference…`; the baseline's differences are NaN."""
-    options = {
-        "group_of_file": held_out.group_of_file,
-        "score_threshold": settings.score_threshold,
-        "iou_threshold": settings.iou_threshold,
-        "num_replicates": settings.bootstrap.num_replicates,
-        "seed": settings.bootstrap.seed,
-    }
-    own = bootstrap_metrics(tables, **options)[["metric", "value", "low", "high"]]
-    columns = {"difference": "difference", "low": "difference_low", "high": "difference_high", "p_value": "p_value"}
-    if tables is baseline:
-        rows = own.assign(**dict.fromkeys(columns.values(), np.nan))
-    else:
-        paired = paired_bootstrap(baseline, tables, **options)[["metric", *columns]].rename(columns=columns)
-        rows = own.merge(paired, on="metric", how="left", validate="1:1")
-    rows.insert(0, "model", name)
-    return rows[~rows["metric"].isin(_AT_ONE_THRESHOLD)]
+    own, baseline = resampled[name], resampled[BASELINE]
+    rows = pd.DataFrame(
+        [
+            {"model": name, "metric": metric, "value": value, **interval_columns(own, metric, confidence)}
+            for metric, value in own.values.items()
+        ]
+    )
+    if own is baseline:
+        return rows.assign(**dict.fromkeys(_DIFFERENCES, np.nan))
+    paired = difference_rows(baseline, own, confidence)
+    paired = paired.rename(columns={"low": "difference_low", "high": "difference_high"})
+    return rows.merge(paired[["metric", *_DIFFERENCES]], on="metric", how="left", validate="1:1")
 
 
 def _counts(held_out: HeldOutTables) -> Summary:
@@ -148,10 +162,9 @@ def _counts(held_out: HeldOutTables) -> Summary:
 
 def _summary(rows: pd.DataFrame, cost: Costs) -> Summary:
     by_metric = rows.set_index("metric")
-    ends = {"value": "difference", "low": "difference_low", "high": "difference_high", "p_value": "p_value"}
     summary = {end: nest_metrics(by_metric[end].to_dict()) for end in ("value", "low", "high")}
     if by_metric["difference"].notna().any():
-        summary["difference"] = {end: nest_metrics(by_metric[column].to_dict()) for end, column in ends.items()}
+        summary["difference"] = {key: nest_metrics(by_metric[column].to_dict()) for column, key in _DIFFERENCES.items()}
     return summary | {"cost": cost} | {key: float(sum(step[key] for step in cost.values())) for key in TIMES}
 
 

@@ -17,10 +17,10 @@ from maskdet.atomic import atomic_file
 from maskdet.data.crops import CropStore
 from maskdet.data.sampling import Draw
 from maskdet.models.classifiers import CropClassifier
-from maskdet.schema import CLASS_NAMES
+from maskdet.schema import CLASS_NAMES, GROUPED
 from maskdet.training.crop_augment import CropAugmentation
 
-PROTOCOLS = ("grouped", "by_face_80_20", "by_face_70_30")
+PROTOCOLS = (GROUPED, "by_face_80_20", "by_face_70_30")
 """Ways to hold faces out: by the folds of look-alike photos, or face by face as published studies do, which leaks."""
 
 NEVER_HELD_OUT = -1
@@ -42,7 +42,7 @@ def deal_parts(index: pd.DataFrame, protocol: str, seed: int) -> np.ndarray:
     Raises:
         ValueError: If the protocol is unknown, or a class has too few faces to be dealt.
     """
-    if protocol == "grouped":
+    if protocol == GROUPED:
         return index["fold"].to_numpy(int)
     if protocol not in PROTOCOLS:
         raise ValueError(f"classify.protocol: expected one of {PROTOCOLS}, got {protocol!r}")

@@ -18,7 +18,7 @@ from maskdet.models.classifiers import save_classifier
 from maskdet.reporting.contact_sheet import contact_sheet, write_contact_sheet
 from maskdet.reporting.machine import machine_text
 from maskdet.reporting.wandb_content import log_files, log_pictures, log_summary
-from maskdet.schema import CLASS_NAMES, CROP_PREDICTIONS, PROBABILITY_COLUMNS, validate, write_table
+from maskdet.schema import CLASS_NAMES, CROP_PREDICTIONS, GROUPED, PROBABILITY_COLUMNS, validate, write_table
 from maskdet.training.classification import PartResult, augmented_examples, cached_features, fit_part
 from maskdet.training.crop_data import FaceCrops
 from maskdet.training.part_tracking import open_part_tracker
@@ -185,7 +185,7 @@ def _publish(
     parts = faces.held_out_parts
     with atomic_folder(paths.parts_dir) as folder:
         shutil.copy(paths.resume_dir / SHEET_FILE, folder / SHEET_FILE)
-        for part in parts if cfg.classify.protocol == "grouped" else []:
+        for part in parts if cfg.classify.protocol == GROUPED else []:
             for path in (done.weights_path(part), done.weights_path(part).with_suffix(".json")):
                 shutil.copy(path, folder / path.name)
     write_table(predictions, paths.predictions_path, CROP_PREDICTIONS)

@@ -53,6 +53,7 @@ def test_a_good_model_is_better_than_chance():
     assert stratified["low"] > 0
     assert majority["low"] > 0
     assert "better than chance: the model names" in verdict.sentence
+    assert "misses" not in verdict.sentence
 
 
 def test_a_model_that_always_says_the_commonest_class_is_not_better():
@@ -93,7 +94,11 @@ def test_missed_faces_are_left_out_and_counted_beside():
     assert [row["faces"] for row in verdict.details["guesses"]] == ["with an answer"] * 2 + ["all"] * 2
     assert verdict.details["guesses"][3]["accuracy_model"] == pytest.approx(known.is_right.mean())
     assert not next(a for a in verdict.assumptions if "answers for every face" in a.name).holds
-    assert "missed faces counted as answered wrongly" in verdict.notes[1]
+    assert f"of the {verdict.counts['faces']:,} faces that it finds" in verdict.sentence
+    row, missed = verdict.details["guesses"][3], verdict.counts["faces_without_answer"]
+    assert f"With the {missed:,} of {len(known.faces):,} faces that it misses counted as wrong" in verdict.sentence
+    assert f"{row['difference']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]" in verdict.sentence
+    assert [key for key in row if key.startswith("least")] == ["least_p_value_by_face", "least_p_value_by_group"]
 
 
 def test_kappa_of_a_population_lies_in_the_interval():

@@ -83,6 +83,18 @@ def test_the_record_holds_what_was_found():
     assert not verdict.assumptions[0].holds
     assert verdict.counts == {"faces": len(groups.codes), "images": 250, "groups": 200}
     assert f"{observed[0]:.1%}" in verdict.sentence
+    assert (
+        f"overstates this: faces of a group are alike (design effect {verdict.design_effect:.2f})" in verdict.sentence
+    )
+
+
+def test_faces_that_are_not_alike_in_groups_overstate_nothing():
+    groups = FaceGroups.of(np.repeat(np.arange(60), 10))
+    mixed = [0, 0, 0, 0, 0, 0, 1, 1, 2, 2, 0, 0, 0, 0, 0, 1, 1, 1, 2, 2]  # each group has nearly the shares of all
+    mixed += [0, 0, 0, 0, 0, 0, 1, 1, 1, 2]
+    verdict = judge_class_shares(pd.Series(np.tile(np.array(CLASS_NAMES, object)[mixed], 20)), groups, FINE)
+    assert verdict.design_effect < 1
+    assert "does not overstate this" in verdict.sentence
 
 
 def test_equal_classes_are_not_called_equal():

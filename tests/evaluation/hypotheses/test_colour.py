@@ -45,6 +45,8 @@ def test_recalls_are_sklearns():
         expected = recall_score(truth, answers, average=None, labels=list(CLASS_NAMES)).tolist()
         assert [row[key] for row in rows] == pytest.approx([*expected, balanced_accuracy_score(truth, answers)])
     assert all(row["low"] <= row["difference"] <= row["high"] for row in rows)
+    assert all(row["p_value_by_group"] >= row["least_p_value_by_group"] for row in rows)
+    assert f"{rows[-1]['difference']:+.3f} [{rows[-1]['low']:+.3f}" in judge_colour(grey, colour, FINE).sentence
 
 
 def test_other_faces_are_refused():

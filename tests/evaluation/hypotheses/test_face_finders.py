@@ -7,6 +7,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from maskdet.evaluation.hypotheses.by_group import FaceGroups, Resampling
+from maskdet.evaluation.hypotheses.chosen import ChosenOn
 from maskdet.evaluation.hypotheses.face_finders import FaceFinder, judge_face_finders
 from maskdet.evaluation.hypotheses.paired_outcomes import compare_outcomes
 from maskdet.evaluation.hypotheses.verdict import Conclusion
@@ -51,9 +52,23 @@ def test_finders_are_compared_as_any_two_models_on_the_same_faces():
     is_found = rng.uniform(size=(2, len(annotations))) < 0.7
     verdict = judge_face_finders(annotations, *finders(annotations, *is_found), groups, SETTINGS)
     expected = compare_outcomes(*is_found, FaceGroups.of(annotations["file_name"].map(groups)), SETTINGS)
-    assert verdict.by_group == expected.by_group.evidence
-    assert verdict.named == expected.by_face
-    assert (verdict.effect.value, verdict.effect.low, verdict.effect.high) == expected.difference.interval
+    row = verdict.details["sizes"][0]
+    assert (row["difference"], row["low"], row["high"]) == expected.difference.interval
+    assert (row["p_value_by_group"], row["p_value_by_face"]) == (expected.p_value, expected.by_face.p_value)
+    assert verdict.by_group.p_value == min(row["p_value_holm"] for row in verdict.details["sizes"])
+    assert verdict.conclusion is Conclusion.UNDECIDED
+    assert verdict.sentence.startswith("No difference in faces found is shown")
+
+
+def test_finders_that_differ_nowhere_are_refuted_at_the_level_of_one_test():
+    """Four comparisons, one level: Holm is over all faces and the three sizes."""
+    rng, rejected = np.random.default_rng(5), []
+    for _ in range(40):
+        annotations, groups = draw_truth(rng, num_groups=30)
+        hard = rng.normal(0, 0.15, 60 + len(groups))[annotations["file_name"].map(groups)]  # alike in groups
+        pair = finders(annotations, *(rng.uniform(size=(2, len(annotations))) < 0.7 + hard))
+        rejected.append(judge_face_finders(annotations, *pair, groups, Resampling(2, 299)).rejected)
+    assert np.mean(rejected) <= 0.15  # 6 of 40
 
 
 def test_a_better_finder_is_found_and_its_recall_measured():
@@ -66,8 +81,13 @@ def test_a_better_finder_is_found_and_its_recall_measured():
     recalls = is_found.mean(axis=1)
     assert verdict.effect.value == pytest.approx(recalls[1] - recalls[0])
     assert verdict.effect.low < 0.3 < verdict.effect.high
+    assert verdict.effect.name == "recall of new - recall of old, all faces"
     discordant = (is_found[0] & ~is_found[1]).sum(), (is_found[1] & ~is_found[0]).sum()
-    assert verdict.named.p_value == pytest.approx(stats.binomtest(int(discordant[0]), int(sum(discordant))).pvalue)
+    by_face = stats.binomtest(int(discordant[0]), int(sum(discordant))).pvalue
+    assert verdict.details["sizes"][0]["p_value_by_face"] == pytest.approx(by_face)
+    assert verdict.named.p_value == pytest.approx(4 * by_face)  # the smallest of four
+    assert "all faces: smallest p, Holm over all faces and 3 thirds" in verdict.named.test
+    assert verdict.by_group.p_value == verdict.by_group.least_p_value == pytest.approx(4 * 2 / 400)
     old, new = verdict.details["detectors"]
     assert (old["recall"], new["recall"]) == pytest.approx(tuple(recalls))
     assert old["precision"] == pytest.approx(is_found[0].sum() / (is_found[0].sum() + 5))
@@ -82,13 +102,41 @@ def test_a_difference_that_cancels_over_all_faces_shows_by_size():
     pair = finders(annotations, *(rng.uniform(size=chance.shape) < chance))
     verdict = judge_face_finders(annotations, *pair, groups, SETTINGS)
     rows = verdict.details["sizes"]
-    assert verdict.conclusion is Conclusion.UNDECIDED
-    assert verdict.sentence.startswith("No difference in faces found is shown")
+    assert rows[0]["p_value_by_group"] > 0.05
+    assert verdict.conclusion is Conclusion.REFUTED
+    assert verdict.sentence.startswith("Equal in total is not rejected, unequal by size is shown: new finds")
+    assert all(f"{row['difference']:+.3f} ({row['size']}, p " in verdict.sentence for row in rows)
+    assert verdict.effect.name.endswith(verdict.by_group.test.split(", ")[1].split(":")[0])  # both of one third
+    strongest = next(row for row in rows if verdict.effect.name.endswith(row["size"]))
+    assert (verdict.effect.value, verdict.by_group.p_value) == (strongest["difference"], strongest["p_value_holm"])
     assert [row["faces"] for row in rows[1:]] == pytest.approx([len(annotations) / 3] * 3, abs=1)
     assert rows[1]["difference"] > 0.2 > -0.2 > rows[3]["difference"]
     assert max(rows[1]["p_value_holm"], rows[3]["p_value_holm"]) < 0.05
-    expected = multipletests([row["p_value_by_group"] for row in rows[1:]], method="holm")[1]
-    assert [row["p_value_holm"] for row in rows[1:]] == pytest.approx(expected)
+    expected = multipletests([row["p_value_by_group"] for row in rows], method="holm")[1]
+    assert [row["p_value_holm"] for row in rows] == pytest.approx(expected)
+
+
+def test_what_the_thresholds_were_chosen_on_is_left_out_once_more():
+    rng = np.random.default_rng(6)
+    annotations, groups = draw_truth(rng, num_groups=40)
+    is_found = rng.uniform(size=(2, len(annotations))) < 0.7
+    fold_of_file = {name: group % 4 for name, group in groups.items()}
+    chosen_on = ChosenOn.of([1, 9], fold_of_file)
+    verdict = judge_face_finders(annotations, *finders(annotations, *is_found), groups, SETTINGS, chosen_on=chosen_on)
+    is_other = (annotations["file_name"].map(fold_of_file) != 1).to_numpy()
+    row = verdict.details["sizes"][-1]
+    assert row["size"] == "all faces of the other folds"
+    assert row["faces"] == is_other.sum()
+    assert row["new"] == pytest.approx(is_found[1][is_other].mean())
+    assert row["p_value_holm"] is None
+    assert verdict.notes[1].startswith("The score thresholds were chosen on fold 1, whose faces are judged here too.")
+    without = judge_face_finders(annotations, *finders(annotations, *is_found), groups, SETTINGS)
+    assert without.sentence == verdict.sentence
+    assert len(without.notes) == 1
+    everywhere = ChosenOn.of([0, 1, 2, 3], fold_of_file)
+    same = judge_face_finders(annotations, *finders(annotations, *is_found), groups, SETTINGS, chosen_on=everywhere)
+    assert same.notes == without.notes
+    assert ChosenOn.of([], fold_of_file) is ChosenOn.of([9], fold_of_file) is None
 
 
 def test_faint_and_misplaced_faces_are_not_found():

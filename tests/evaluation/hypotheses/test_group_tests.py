@@ -4,18 +4,28 @@ import itertools
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
 
 from evaluation.hypotheses.grouped_faces import FINE, QUICK, check_p_values, draw_groups, draw_outcomes
 from maskdet.evaluation.hypotheses.by_group import FaceGroups, Resampling
-from maskdet.evaluation.hypotheses.group_tests import share_against, sign_flip_interval, sign_flip_test
+from maskdet.evaluation.hypotheses.group_tests import SignFlip, share_against, share_interval, sign_flips
+
+
+def flipped(sums, sizes=None, resampling: Resampling = QUICK) -> SignFlip:
+    """Return the outcome of one mean; without sizes each group has a hundred faces."""
+    sums = np.asarray(sums, float)
+    return sign_flips(sums[None], np.full((1, len(sums)), 100.0) if sizes is None else sizes[None], "test", resampling)[
+        0
+    ]
 
 
 def test_few_groups_are_flipped_in_every_way():
     contributions = np.array([3.0, -1, 2, 2, 0.5])
     sums = [abs(np.dot(signs, contributions)) for signs in itertools.product((-1, 1), repeat=5)]
     expected = np.mean(np.array(sums) >= contributions.sum() - 1e-12)
-    found = sign_flip_test(contributions, "test", FINE)
+    found = flipped(contributions, resampling=FINE)
     assert found.evidence.p_value == pytest.approx(expected)
     assert found.evidence.statistic == contributions.sum()
     assert found.evidence.least_p_value == 2 / 2**5
@@ -23,20 +33,23 @@ def test_few_groups_are_flipped_in_every_way():
 
 
 def test_nothing_to_flip_is_no_evidence():
-    found = sign_flip_test(np.zeros(40), "test", QUICK)
-    assert found.evidence.p_value == 1
+    found = flipped(np.zeros(40))
+    assert found.evidence.p_value == found.evidence.least_p_value == 1
     assert found.largest_share == 0
 
 
 def test_the_least_p_value_is_reached():
-    found = sign_flip_test(np.ones(60), "test", QUICK)
+    found = flipped(np.ones(60))
     assert found.evidence.p_value == found.evidence.least_p_value == 2 / 100
+    few = flipped(np.append(np.ones(4), np.zeros(50)), resampling=FINE)  # only four groups differ
+    assert few.evidence.least_p_value == 2 / 2**4
+    assert few.evidence.p_value == pytest.approx(2 / 2**4, abs=0.03)
 
 
 def test_sign_flips_of_unequal_groups_reject_at_their_level():
     rng = np.random.default_rng(0)
     scales = np.append(np.ones(30), [20, 30, 50])  # a few groups bring nearly all of the variance
-    p_values = [sign_flip_test(rng.normal(size=33) * scales, "test", QUICK).evidence.p_value for _ in range(300)]
+    p_values = [flipped(rng.normal(size=33) * scales).evidence.p_value for _ in range(300)]
     check_p_values(np.array(p_values))
 
 
@@ -46,10 +59,10 @@ def test_intervals_hold_the_truth_and_agree_with_the_test():
         groups = draw_groups(rng, num_groups=40)
         first, second = (draw_outcomes(rng, groups, rate, 0.15) for rate in (0.5, 0.7))
         sums = groups.sums(second.astype(float) - first)[:, 0]
-        found = sign_flip_interval(sums, groups.sizes, Resampling(2, 499))
+        tested = flipped(sums, groups.sizes, Resampling(2, 499))
+        found = tested.estimate
         held.append(found.low <= truth <= found.high)
-        p_value = sign_flip_test(sums, "test", Resampling(2, 499)).evidence.p_value
-        agree.append((found.low <= 0 <= found.high) == (p_value > 0.05) or 0.03 < p_value < 0.07)  # other draws
+        agree.append((found.low <= 0 <= found.high) == (tested.evidence.p_value >= 0.05))
         assert -1 <= found.low <= found.value <= found.high <= 1
         assert found.value == pytest.approx(second.mean() - first.mean())
     assert 0.9 <= np.mean(held) <= 1
@@ -57,13 +70,58 @@ def test_intervals_hold_the_truth_and_agree_with_the_test():
 
 
 def test_too_few_groups_exclude_nothing():
-    found = sign_flip_interval(np.array([2.0, 2, 2]), np.array([2, 2, 2]), FINE)
+    found = flipped([2.0, 2, 2], np.array([2, 2, 2]), FINE).estimate
     assert (found.low, found.high) == (-1, 1)
 
 
 def test_two_models_that_never_differ_have_no_difference():
-    found = sign_flip_interval(np.zeros(50), np.full(50, 3), FINE)
+    found = flipped(np.zeros(50), np.full(50, 3), FINE).estimate
     assert found.interval == pytest.approx((0, 0, 0), abs=1e-6)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, database=None)
+@given(st.integers(0, 10_000), st.floats(-0.4, 0.4), st.sampled_from([8, 25, 60]))
+def test_p_is_below_the_level_exactly_where_the_interval_leaves_0_out(seed, shift, num_groups):
+    rng = np.random.default_rng(seed)
+    sizes = np.ceil(rng.exponential(3, num_groups) ** 1.5).astype(int)
+    sums = np.array([rng.choice([-1, 0, 1], size, p=[0.3 - shift / 2, 0.4, 0.3 + shift / 2]).sum() for size in sizes])
+    found = flipped(sums, sizes, Resampling(2, 299))
+    assert (found.estimate.low <= 0 <= found.estimate.high) == (found.evidence.p_value >= 0.05)
+    assert found.estimate.low <= found.estimate.value <= found.estimate.high
+
+
+def test_several_means_at_once_are_each_what_they_are_alone_and_scipys():
+    rng = np.random.default_rng(5)
+    sums, sizes = rng.integers(-3, 4, (3, 40)), rng.integers(3, 9, (3, 40))
+    together = sign_flips(sums, sizes, "test", FINE)
+    for alone, among, contributions in zip(map(flipped, sums, sizes, [FINE] * 3), together, sums, strict=True):
+        assert alone == among
+        expected = stats.permutation_test(
+            (contributions,),
+            lambda signed, axis: signed.sum(axis=axis),
+            permutation_type="samples",
+            vectorized=True,
+            n_resamples=9999,
+            rng=np.random.default_rng(9),
+        )
+        assert among.evidence.p_value == pytest.approx(expected.pvalue, abs=0.05)  # other draws
+        assert among.evidence.statistic == expected.statistic == contributions.sum()
+
+
+def test_a_mean_that_weighs_faces_by_their_class_is_tested_at_its_level():
+    """Balanced accuracy: the faces of a rare class count many times as much as others."""
+    rng, p_values, held = np.random.default_rng(6), [], []
+    for _ in range(150):
+        groups = draw_groups(rng, num_groups=60)
+        is_rare = rng.uniform(size=len(groups.codes)) < 0.1
+        weights = np.where(is_rare, 0.5 / max(is_rare.sum(), 1), 0.5 / (~is_rare).sum())
+        first, second = (draw_outcomes(rng, groups, 0.7, 0.15) for _ in range(2))
+        sums = groups.sums((second.astype(float) - first) * weights)[:, 0]
+        found = flipped(sums, groups.sums(weights)[:, 0], Resampling(2, 199))
+        p_values.append(found.evidence.p_value)
+        held.append(found.estimate.low <= 0 <= found.estimate.high)
+    check_p_values(np.array(p_values))
+    assert np.mean(held) >= 0.9
 
 
 @pytest.mark.parametrize("icc", [0.02, 0.1])
@@ -91,6 +149,15 @@ def test_of_single_faces_it_is_the_interval_of_a_proportion():
     assert share.interval[1:] == pytest.approx((expected.low, expected.high), abs=5e-4)
     assert evidence.p_value == pytest.approx(stats.binomtest(1850, 2000, 0.9).pvalue, abs=2e-4)
     assert evidence.statistic > 0
+
+
+def test_a_share_is_of_the_groups_that_have_faces():
+    held, faces = np.array([3.0, 0, 0, 5, 1]), np.array([4.0, 2, 0, 6, 3])
+    with_empty, without = share_interval(held, faces, 0.05), share_interval(held[faces > 0], faces[faces > 0], 0.05)
+    assert with_empty == without
+    assert with_empty.value == 9 / 15
+    assert np.isnan(share_interval(held[:0], faces[:0], 0.05).value)
+    assert np.isnan(share_interval(held[:1], faces[:1], 0.05).low)
 
 
 @pytest.mark.parametrize("value", [False, True])

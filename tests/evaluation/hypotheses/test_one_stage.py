@@ -10,8 +10,8 @@ from maskdet.evaluation.hypotheses.verdict import Conclusion
 from maskdet.evaluation.paired import paired_bootstrap
 from simulated_sets import detect, draw_set
 
-SETTINGS = Resampling(2, 2, seed=3)
 NUM_REPLICATES = 100
+SETTINGS = Resampling(NUM_REPLICATES, 2, seed=3)
 
 
 def judged(one_stage_skill, **skills):
@@ -24,7 +24,7 @@ def judged(one_stage_skill, **skills):
         name: replace(one_stage, predictions=detect(tables.annotations, groups, 0, skill, noise=3 + place))
         for place, (name, skill) in enumerate(skills.items())
     }
-    return judge_one_stage(one_stage, rivals, groups, 0.5, SETTINGS, NUM_REPLICATES), one_stage, rivals, groups
+    return judge_one_stage(one_stage, rivals, groups, SETTINGS), one_stage, rivals, groups
 
 
 def test_a_detector_ahead_of_all_beats_them_and_the_figures_are_the_paired_bootstraps():
@@ -44,6 +44,11 @@ def test_a_detector_ahead_of_all_beats_them_and_the_figures_are_the_paired_boots
     )
     assert verdict.sentence.startswith("One stage beats two phases")
     assert {row["metric"] for row in verdict.details["rivals"]} >= {"map_50", "map", "ap_50/with_mask"}
+    assert best["p_value_of_percentiles"] == expected["percentile_p_value"]
+    assert (
+        verdict.by_group.least_p_value == max(rows, key=lambda row: row["p_value_by_group"])["least_p_value_by_group"]
+    )
+    assert "≤" in verdict.sentence or verdict.by_group.p_value > verdict.by_group.least_p_value
     assert not verdict.assumptions[0].holds  # groups of several images
 
 
@@ -59,6 +64,13 @@ def test_an_equal_rival_decides_nothing():
     assert verdict.conclusion is Conclusion.UNDECIDED
     assert verdict.effect.low < 0 < verdict.effect.high
     assert not verdict.rejected
+
+
+def test_a_rival_on_other_images_is_refused():
+    _, one_stage, rivals, groups = judged(1.0, equal=1.0)
+    fewer = replace(rivals["equal"], images=one_stage.images[1:])
+    with pytest.raises(ValueError, match="expected two runs on the same images"):
+        judge_one_stage(one_stage, {"equal": fewer}, groups, SETTINGS)
 
 
 def test_no_rival_is_refused():

@@ -55,7 +55,8 @@ def test_counts_by_hand():
     right_a = np.array([1, 1, 1, 0, 0, 0, 0, 1], bool)
     right_b = np.array([1, 0, 1, 1, 1, 1, 0, 1], bool)
     compared = compare_outcomes(right_a, right_b, FaceGroups.of(np.arange(8)), FINE)
-    assert (compared.only_a, compared.only_b) == (1, 3)
+    assert (compared.counts.only_a_right, compared.counts.only_b_right) == (1, 3)
+    assert (compared.counts.both_right, compared.counts.both_wrong) == (3, 1)
     assert (compared.rate_a, compared.rate_b) == (4 / 8, 6 / 8)
     assert compared.difference.value == 0.25
     assert compared.by_face.p_value == pytest.approx(stats.binomtest(1, 4).pvalue)

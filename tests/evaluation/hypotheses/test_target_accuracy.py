@@ -7,6 +7,7 @@ from statsmodels.stats.multitest import multipletests
 
 from evaluation.hypotheses.grouped_faces import QUICK, answers_of, draw_classes, draw_groups, draw_outcomes, named
 from maskdet.evaluation.hypotheses.by_group import FaceGroups
+from maskdet.evaluation.hypotheses.chosen import ChosenOn
 from maskdet.evaluation.hypotheses.target_accuracy import JudgedClassifier, judge_target_accuracy
 from maskdet.evaluation.hypotheses.verdict import Conclusion
 
@@ -61,6 +62,23 @@ def test_what_the_split_by_face_adds_is_measured_and_decides_nothing():
     assert inflation["low"] < 0.1 < inflation["high"]
     assert inflation["low"] > 0
     assert inflation["difference"] == pytest.approx(inflation["by_face"] - inflation["grouped"])
+
+
+def test_the_folds_that_recipes_were_tried_on_are_left_out_once_more():
+    judged = classifiers(np.random.default_rng(6), (0.8, 0.96))
+    names = judged[1].grouped.faces["file_name"]
+    chosen_on = ChosenOn.of([0], {name: int(name[:4]) % 3 for name in names})
+    verdict = judge_target_accuracy(judged, 0.9, QUICK, chosen_on)
+    rows = [row for row in verdict.details["classifiers"] if row["protocol"] == "grouped, other folds"]
+    is_other = names.str[:4].astype(int) % 3 > 0
+    right = judged[1].grouped.is_right[is_other]
+    assert rows[1]["faces"] == len(right)
+    assert rows[1]["accuracy"] == right.mean()
+    assert rows[1]["p_value_holm"] is None
+    assert verdict.notes[1].startswith("Recipes were tried out on fold 0, whose faces are judged here too")
+    assert "Holm counts the 2 classifiers, not the recipes" in verdict.notes[1]
+    assert f"net_1 comes to {right.mean():.3f} [" in verdict.notes[1]
+    assert judge_target_accuracy(judged, 0.9, QUICK).sentence == verdict.sentence
 
 
 def test_classifiers_below_the_target_refute_nothing():

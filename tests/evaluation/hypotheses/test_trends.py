@@ -93,6 +93,29 @@ def test_corrections_are_statsmodels_over_all_traits():
     assert verdict.named.p_value == rows["p_value_by_face_holm"].min()
 
 
+def test_statistic_effect_and_p_value_of_a_test_are_of_the_trait_that_it_names():
+    class_names, groups, traits = with_trend(np.random.default_rng(2), num_groups=60)
+    verdict = judge_trends(class_names, traits, groups, FINE, num_images=60)
+    rows = {row["trait"]: row for row in verdict.details["traits"]}
+    named = min(rows.values(), key=lambda row: row["p_value_by_face"])
+    assert f"{named['test']} of {named['trait']} over faces: smallest p" in verdict.named.test
+    assert (verdict.named.statistic, verdict.named.df) == (named["statistic"], named["df"])
+    strongest = next(row for row in rows.values() if f"{row['effect']} of {row['trait']}:" in verdict.by_group.test)
+    assert verdict.effect.name == f"{strongest['effect']} of {strongest['trait']}"
+    assert verdict.by_group.statistic == verdict.effect.value == strongest["value"]
+    assert verdict.by_group.p_value == strongest["p_value_holm"] == min(row["p_value_holm"] for row in rows.values())
+
+
+def test_bounds_stay_bounds_when_corrected():
+    class_names, groups, traits = with_trend(np.random.default_rng(1))
+    kind, light, place = judge_trends(class_names, traits, groups, QUICK, num_images=150).details["traits"]
+    for row in (kind, light):
+        assert row["p_value_by_group"] == row["least_p_value_by_group"] == 1 / 100
+        assert row["p_value_holm"] == row["least_p_value_holm"] == pytest.approx(3 / 100)
+        assert row["least_p_value_benjamini_hochberg"] == row["p_value_benjamini_hochberg"]
+    assert place["least_p_value_holm"] == place["least_p_value_benjamini_hochberg"] == 0
+
+
 def test_without_any_trend_nothing_is_claimed():
     rng = np.random.default_rng(3)
     groups = draw_groups(rng, num_groups=80)

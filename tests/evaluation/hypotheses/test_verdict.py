@@ -33,7 +33,7 @@ VERDICT = Verdict(
 
 
 def test_a_record_is_json_without_loss():
-    record = VERDICT.with_holm(0.08).record()
+    record = VERDICT.with_holm(0.08, 0.08).record()
     assert json.loads(json.dumps(record, allow_nan=False)) == record
     assert list(record) == [
         "hypothesis",
@@ -59,7 +59,7 @@ def test_a_record_is_json_without_loss():
     assert record["p_value"] == 1e-310  # not rounded to 0
     assert record["effect"] == {"name": "w", "value": 0.1, "low": None, "high": 0.5}
     assert record["group_aware"]["df"] == [1.5, 40.0]
-    assert record["group_aware"]["p_value_holm"] == 0.08
+    assert record["group_aware"]["p_value_holm"] == record["group_aware"]["least_p_value_holm"] == 0.08
     assert record["group_aware"]["design_effect"] is None
     assert record["assumptions"] == [{"name": "many", "holds": True, "detail": "30 groups"}]
     assert record["conclusion"] == "supported"

@@ -52,6 +52,11 @@ class Resampling:
         """Return the confidence of the intervals that belong to the level."""
         return 1 - self.alpha
 
+    @property
+    def least_p_value(self) -> float:
+        """Return what no p-value of a permutation test with one side can fall below."""
+        return 1 / (self.num_permutations + 1)
+
 
 @dataclass(frozen=True)
 class FaceGroups:

@@ -15,6 +15,7 @@ from maskdet.evaluation.hypotheses.by_group import (
 )
 from maskdet.evaluation.hypotheses.class_shares import class_indicators
 from maskdet.evaluation.hypotheses.dealt_states import DealtStates
+from maskdet.evaluation.hypotheses.group_tests import share_interval
 from maskdet.evaluation.hypotheses.named_faces import NamedFaces
 from maskdet.evaluation.hypotheses.paired_outcomes import PairedOutcomes, compare_outcomes
 from maskdet.evaluation.hypotheses.verdict import Assumption, Conclusion, Effect, Evidence, Row, Verdict
@@ -69,8 +70,8 @@ def judge_against_chance(named: NamedFaces, model: str, resampling: Resampling) 
     The model must beat two guessers, so the larger of two p-values counts, which needs no further correction. The
     first deals the model's own answers out at random, as stratified guessing does; by group it is the true classes
     that are dealt out anew, as alike within groups as they are. The second always says the commonest class. They guess
-    on the faces that the model answers for: a guesser finds no faces. What comes of counting missed faces as wrong
-    stands beside it.
+    on the faces that the model answers for: a guesser finds no faces. So the verdict is of the faces that are found,
+    and the sentence says what comes of counting the others as wrong.
 
     Args:
         named: What the model says of each face.
@@ -109,11 +110,11 @@ def judge_against_chance(named: NamedFaces, model: str, resampling: Resampling) 
             _all_answered(named, answered),
         ),
         conclusion=_conclusion(found, rejected, resampling.alpha),
-        sentence=_sentence(model, found, rejected),
+        sentence=_sentence(model, found, everywhere, rejected),
         rejected=rejected,
         alpha=resampling.alpha,
         counts=answered.counts | {"faces_without_answer": len(named.faces) - len(answered.faces)},
-        notes=_notes(found, everywhere),
+        notes=(_stratified_note(found),),
         details={
             "guesses": _guess_rows(found, "with an answer") + (_guess_rows(everywhere, "all") if everywhere else []),
             "classes": _class_rows(found, resampling),
@@ -214,34 +215,21 @@ def _all_answered(named: NamedFaces, answered: NamedFaces) -> Assumption:
     return Assumption("the model answers for every face, as guessers do", num == 0, detail)
 
 
-def _notes(found: AgainstGuesses, everywhere: AgainstGuesses | None) -> tuple[str, ...]:
+def _stratified_note(found: AgainstGuesses) -> str:
     shares = _indicators(found.named)[0].mean(axis=0)  # (K,)
-    stratified = (
+    return (
         f"Stratified guessing here deals out the model's own answers; with the true shares of the classes it would be "
         f"right for {(shares**2).sum():.1%} of the faces, less than the commonest class alone ({shares.max():.1%})."
     )
-    if everywhere is None:
-        return (stratified,)
-    missed = everywhere.rival.text("accuracy above the commonest class")
-    return stratified, f"With the missed faces counted as answered wrongly: {missed}."
 
 
 def _guess_rows(against: AgainstGuesses, faces: str) -> list[Row]:
-    accuracy = against.rival.rate_b
-    guesses = {
-        "stratified: the model's answers dealt out at random": (
-            accuracy - against.excess.value,
-            against.excess,
-            against.by_face.p_value,
-            against.dealt.p_value,
-        ),
-        f"the commonest class, {against.majority}": (
-            against.rival.rate_a,
-            against.rival.difference,
-            against.rival.by_face.p_value,
-            against.rival.p_value,
-        ),
-    }
+    accuracy, rival = against.rival.rate_b, against.rival
+    stratified, commonest = "stratified: the model's answers dealt out at random", "the commonest class"
+    guesses = (
+        (stratified, accuracy - against.excess.value, against.excess, against.by_face, against.dealt),
+        (f"{commonest}, {against.majority}", rival.rate_a, rival.difference, rival.by_face, rival.by_group.evidence),
+    )
     return [
         {
             "faces": faces,
@@ -249,10 +237,10 @@ def _guess_rows(against: AgainstGuesses, faces: str) -> list[Row]:
             "accuracy_guess": of_guess,
             "accuracy_model": accuracy,
             **difference.columns("difference"),
-            "p_value_by_face": by_face,
-            "p_value_by_group": by_group,
+            **by_face.p_columns("by_face"),
+            **by_group.p_columns("by_group"),
         }
-        for name, (of_guess, difference, by_face, by_group) in guesses.items()
+        for name, of_guess, difference, by_face, by_group in guesses
     ]
 
 
@@ -262,8 +250,8 @@ def _class_rows(against: AgainstGuesses, resampling: Resampling) -> list[Row]:
     is_class, _ = _indicators(named)
     rows: list[Row] = []
     for k, name in enumerate(CLASS_NAMES):
-        sums = named.groups.sums(np.column_stack([is_class[:, k], is_class[:, k] & named.is_right]))  # (G, 2)
-        recall = estimate_from_sums(sums, lambda totals: ratio(totals[1], totals[0]), resampling)
+        sums = named.groups.sums(np.column_stack([is_class[:, k] & named.is_right, is_class[:, k]]))  # (G, 2)
+        recall = share_interval(*sums.T, resampling.alpha)
         rows.append({"class": name, "faces": int(is_class[:, k].sum()), **recall.columns("recall")})
     mean = {"class": "mean of the classes (balanced accuracy)", "faces": len(is_class)}
     return [*rows, mean | against.balanced.columns("recall")]
@@ -277,15 +265,30 @@ def _conclusion(found: AgainstGuesses, rejected: bool, alpha: float) -> Conclusi
     return Conclusion.SUPPORTED if is_behind else Conclusion.UNDECIDED
 
 
-def _sentence(model: str, found: AgainstGuesses, rejected: bool) -> str:
+def _sentence(model: str, found: AgainstGuesses, everywhere: AgainstGuesses | None, rejected: bool) -> str:
     verdict = "better than chance" if rejected else "not shown to be better than chance"
-    rival, dealt, commonest = found.rival, found.dealt, found.rival.by_group.evidence
-    above_guesses = interval_text(*found.excess.interval, "+")
-    above_commonest = interval_text(*rival.difference.interval, "+")
-    above_guesses += f" ({p_text(dealt.p_value, dealt.least_p_value)} by groups)"
-    above_commonest += f" ({p_text(commonest.p_value, commonest.least_p_value)} by groups)"
+    rival = found.rival
+    found_ones = f"the {rival.num_faces:,} faces that it finds" if everywhere else f"{rival.num_faces:,} faces"
     return (
-        f"The mask model is {verdict}: {model} names the class of {rival.rate_b:.1%} of {rival.num_faces:,} faces "
-        f"rightly. That is {above_guesses} against its own answers dealt out at random and {above_commonest} against "
-        f"always saying {found.majority}; Cohen's kappa {interval_text(*found.kappa.interval)}."
+        f"The mask model is {verdict}: {model} names the right class for {rival.rate_b:.1%} of {found_ones}. That is "
+        f"{_gain_text(found.excess, found.dealt)} against its own answers dealt out at random and "
+        f"{_gain_text(rival.difference, rival.by_group.evidence)} against always saying {found.majority}; Cohen's "
+        f"kappa {interval_text(*found.kappa.interval)}.{_missed_text(found, everywhere)}"
+    )
+
+
+def _gain_text(gain: GroupEstimate, evidence: Evidence) -> str:
+    p_value = p_text(evidence.p_value, evidence.least_p_value)
+    return f"{interval_text(*gain.interval, '+')} ({p_value} by groups)"
+
+
+def _missed_text(found: AgainstGuesses, everywhere: AgainstGuesses | None) -> str:
+    """Return what comes of counting the faces without an answer as wrong; nothing where there are none."""
+    if everywhere is None:
+        return ""
+    rival = everywhere.rival
+    return (
+        f" With the {rival.num_faces - found.rival.num_faces:,} of {rival.num_faces:,} faces that it misses counted as "
+        f"wrong it is right for {rival.rate_b:.1%}: {_gain_text(rival.difference, rival.by_group.evidence)} against "
+        f"always saying {everywhere.majority}."
     )

@@ -177,8 +177,13 @@ def _sentence(
 ) -> str:
     shares = listing([f"{row['class']} {row['share']:.1%}" for row in classes])
     verdict = "The classes are not equally frequent" if rejected else "The data do not show unequal frequencies"
+    told = (
+        "overstates this: faces of a group are alike"
+        if overall > 1
+        else "does not overstate this: faces of a group are no more alike than others"
+    )
     return (
         f"{verdict}: {shares} of the faces (Rao-Scott F = {by_group.statistic:.3g}, {p_text(by_group.p_value)}; "
         f"Cohen's w {interval_text(*effect.interval)}). Chi-square over single faces, {named.statistic:,.0f} on "
-        f"{named.df:g} degrees of freedom, overstates this: faces of a group are alike (design effect {overall:.1f})."
+        f"{named.df:g} degrees of freedom, {told} (design effect {overall:.2f})."
     )

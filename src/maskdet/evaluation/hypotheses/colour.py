@@ -2,20 +2,20 @@
 
 import numpy as np
 
-from maskdet.evaluation.hypotheses.by_group import (
-    GroupEstimate,
-    Resampling,
-    estimate_from_sums,
-    independence_of_faces,
-    many_groups,
-)
-from maskdet.evaluation.hypotheses.class_shares import class_indicators
+from maskdet.evaluation.hypotheses.by_group import Resampling, independence_of_faces, many_groups
+from maskdet.evaluation.hypotheses.group_tests import SignFlip
 from maskdet.evaluation.hypotheses.named_faces import NamedFaces, check_same_faces
-from maskdet.evaluation.hypotheses.paired_outcomes import PairedOutcomes, compare_outcomes
+from maskdet.evaluation.hypotheses.paired_outcomes import (
+    BALANCED,
+    PairedOutcomes,
+    class_weights,
+    compare_means,
+    compare_outcomes,
+)
 from maskdet.evaluation.hypotheses.verdict import Conclusion, Effect, Row, Verdict, directed_conclusion
-from maskdet.evaluation.hypotheses.wording import interval_text
-from maskdet.evaluation.rates import ratio
-from maskdet.schema import CLASS_NAMES
+from maskdet.evaluation.hypotheses.wording import interval_text, p_text
+
+_BALANCED = "mean of the classes (balanced accuracy)"
 
 
 def judge_colour(
@@ -66,39 +66,25 @@ def judge_colour(
     )
 
 
-def _recalls(grey: NamedFaces, colour: NamedFaces, resampling: Resampling) -> tuple[GroupEstimate, list[Row]]:
+def _recalls(grey: NamedFaces, colour: NamedFaces, resampling: Resampling) -> tuple[SignFlip, list[Row]]:
     """Return the difference in balanced accuracy, and rows of the recall of each class and of their mean."""
-    is_class = class_indicators(grey.faces["class_name"])  # (N, K)
-    right = [is_class & named.is_right[:, None] for named in (grey, colour)]  # (N, K) each
-    sums = grey.groups.sums(np.hstack([is_class, *right]))  # (G, 3 K)
-
-    def recalls(totals: np.ndarray) -> np.ndarray:
-        faces, of_grey, of_colour = np.split(totals, 3)  # (K, R) each
-        return np.stack([ratio(of_grey, faces), ratio(of_colour, faces)])  # (2, K, R)
-
-    def of_class(place: int) -> GroupEstimate:
-        return estimate_from_sums(sums, lambda totals: np.diff(recalls(totals)[:, place], axis=0)[0], resampling)
-
-    balanced = estimate_from_sums(
-        sums, lambda totals: np.diff(np.nanmean(recalls(totals), axis=1), axis=0)[0], resampling
-    )
-    observed = recalls(sums.sum(axis=0)[:, None])[..., 0]  # (2, K)
-    num_faces = is_class.sum(axis=0)  # (K,)
-    rows = [
-        _recall_row(name, int(num_faces[k]), observed[:, k], of_class(k))
-        for k, name in enumerate(CLASS_NAMES)
-        if num_faces[k]
+    weights = class_weights(grey.faces["class_name"])
+    compared = compare_means(grey.is_right, colour.is_right, weights, grey.groups, resampling)
+    rows: list[Row] = [
+        {
+            "class": _BALANCED if name == BALANCED else name,
+            "faces": int((weight > 0).sum()),
+            "grey": float(np.average(grey.is_right, weights=weight)),
+            "colour": float(np.average(colour.is_right, weights=weight)),
+            **compared[name].estimate.columns("difference"),
+            **compared[name].evidence.p_columns("by_group"),
+        }
+        for name, weight in weights.items()
     ]
-    mean = _recall_row("mean of the classes (balanced accuracy)", len(is_class), np.nanmean(observed, axis=1), balanced)
-    return balanced, [*rows, mean]
+    return compared[BALANCED], rows
 
 
-def _recall_row(name: str, num_faces: int, recalls: np.ndarray, difference: GroupEstimate) -> Row:
-    of_class = {"class": name, "faces": num_faces, "grey": float(recalls[0]), "colour": float(recalls[1])}
-    return of_class | difference.columns("difference")
-
-
-def _sentence(compared: PairedOutcomes, balanced: GroupEstimate, conclusion: Conclusion) -> str:
+def _sentence(compared: PairedOutcomes, balanced: SignFlip, conclusion: Conclusion) -> str:
     verdict = {
         Conclusion.SUPPORTED: "Colour beats grey",
         Conclusion.REFUTED: "Colour does worse than grey",
@@ -106,5 +92,6 @@ def _sentence(compared: PairedOutcomes, balanced: GroupEstimate, conclusion: Con
     }[conclusion]
     return (
         f"{verdict}: accuracy {compared.rate_b:.3f} in colour, {compared.rate_a:.3f} in grey ({compared.text()}); "
-        f"balanced accuracy differs by {interval_text(*balanced.interval, '+')}."
+        f"balanced accuracy differs by {interval_text(*balanced.estimate.interval, '+')} "
+        f"({p_text(balanced.evidence.p_value, balanced.evidence.least_p_value)} by groups)."
     )

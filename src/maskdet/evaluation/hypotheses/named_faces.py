@@ -38,8 +38,18 @@ class NamedFaces:
         Raises:
             ValueError: If they come from fewer than two groups.
         """
-        is_answered = (self.faces["answer"] != NOT_FOUND).to_numpy()  # (N,)
-        return NamedFaces(self.faces[is_answered].reset_index(drop=True), FaceGroups.of(self.groups.codes[is_answered]))
+        return self.only((self.faces["answer"] != NOT_FOUND).to_numpy())
+
+    def only(self, is_in: np.ndarray) -> "NamedFaces":
+        """Return some of the faces.
+
+        Args:
+            is_in: (N,) bool.
+
+        Raises:
+            ValueError: If they come from fewer than two groups.
+        """
+        return NamedFaces(self.faces[is_in].reset_index(drop=True), FaceGroups.of(self.groups.codes[is_in]))
 
     @property
     def num_images(self) -> int:

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
+from maskdet.evaluation.holm import holm
 from maskdet.evaluation.hypotheses.by_group import (
     GroupEstimate,
     Resampling,
@@ -13,6 +14,7 @@ from maskdet.evaluation.hypotheses.by_group import (
     independence_of_faces,
     many_groups,
 )
+from maskdet.evaluation.hypotheses.chosen import ChosenOn
 from maskdet.evaluation.hypotheses.group_tests import share_against
 from maskdet.evaluation.hypotheses.named_faces import NamedFaces, check_same_faces
 from maskdet.evaluation.hypotheses.paired_outcomes import PairedOutcomes, compare_outcomes
@@ -49,12 +51,16 @@ class _Accuracy:
 
 @dataclass(frozen=True)
 class _Contender:
-    """A classifier's accuracies, what the split by face adds, and the p-value of the grouped one after Holm."""
+    """A classifier's accuracies, what the split by face adds, and the p-value of the grouped one after Holm.
+
+    `elsewhere`: the grouped protocol's answers on the folds that had no say in the recipe, with their accuracy.
+    """
 
     classifier: JudgedClassifier
     grouped: _Accuracy
     by_face: _Accuracy
     inflation: PairedOutcomes
+    elsewhere: tuple[NamedFaces, _Accuracy] | None
     p_holm: float
 
     @property
@@ -62,17 +68,24 @@ class _Contender:
         return self.grouped.estimate.value
 
 
-def judge_target_accuracy(classifiers: Sequence[JudgedClassifier], target: float, resampling: Resampling) -> Verdict:
+def judge_target_accuracy(
+    classifiers: Sequence[JudgedClassifier],
+    target: float,
+    resampling: Resampling,
+    chosen_on: ChosenOn | None = None,
+) -> Verdict:
     """Judge "an accuracy above the target is reachable", by the best of several classifiers.
 
     What counts is the grouped protocol. Any of the classifiers may reach the target, so their p-values are corrected
-    by Holm; the interval of the best is not corrected for its having been chosen. That none reaches the target would
-    not show that it cannot be reached.
+    by Holm; the interval of the best is not corrected for its having been chosen. Nor does Holm know of recipes that
+    were tried out and dropped: the figures stand once more without the folds that they were tried on. That none
+    reaches the target would not show that it cannot be reached.
 
     Args:
         classifiers: One or more, each under both protocols on the same faces.
         target: In (0, 1).
         resampling: Draws, flips, level.
+        chosen_on: Folds on which recipes were tried out.
 
     Returns:
         The verdict, of the best of the classifiers that reach the target, else of the best; `details["classifiers"]`
@@ -81,7 +94,7 @@ def judge_target_accuracy(classifiers: Sequence[JudgedClassifier], target: float
     Raises:
         ValueError: If there is no classifier, the target is none, or a classifier's protocols judged different faces.
     """
-    contenders = _contenders(classifiers, target, resampling)
+    contenders = _contenders(classifiers, target, resampling, chosen_on)
     reached = [one for one in contenders if one.p_holm < resampling.alpha and one.accuracy > target]
     best = max(reached or contenders, key=lambda one: one.accuracy)
     named, several = best.classifier.grouped, f", Holm over {len(contenders)} classifiers"
@@ -105,7 +118,11 @@ def judge_target_accuracy(classifiers: Sequence[JudgedClassifier], target: float
         rejected=bool(reached),
         alpha=resampling.alpha,
         counts=named.counts,
-        notes=(_SCOPE, *([_ALL_BELOW] if _all_below(contenders, target, resampling.alpha) else [])),
+        notes=(
+            _SCOPE,
+            *_chosen_note(best, len(contenders), target, chosen_on),
+            *([_ALL_BELOW] if _all_below(contenders, target, resampling.alpha) else []),
+        ),
         details={
             "classifiers": [row for one in contenders for row in _rows(one)],
             "inflation": [
@@ -115,7 +132,9 @@ def judge_target_accuracy(classifiers: Sequence[JudgedClassifier], target: float
     )
 
 
-def _contenders(classifiers: Sequence[JudgedClassifier], target: float, resampling: Resampling) -> list[_Contender]:
+def _contenders(
+    classifiers: Sequence[JudgedClassifier], target: float, resampling: Resampling, chosen_on: ChosenOn | None
+) -> list[_Contender]:
     """Test every classifier; inputs are checked here."""
     if not classifiers:
         raise ValueError("expected one or more classifiers, got none")
@@ -124,17 +143,29 @@ def _contenders(classifiers: Sequence[JudgedClassifier], target: float, resampli
     for one in classifiers:
         check_same_faces(one.grouped, one.by_face, f"{one.name} (grouped)", f"{one.name} (by face)")
     grouped = [_accuracy(one.grouped, target, resampling.alpha) for one in classifiers]
-    p_holm = multipletests([accuracy.by_group.p_value for accuracy in grouped], method="holm")[1].tolist()
+    p_holm = holm(np.array([accuracy.by_group.p_value for accuracy in grouped]))[0].tolist()
     return [
         _Contender(
             one,
             accuracy,
             _accuracy(one.by_face, target, resampling.alpha),
             compare_outcomes(one.grouped.is_right, one.by_face.is_right, one.grouped.groups, resampling),
+            _elsewhere(one.grouped, target, resampling.alpha, chosen_on),
             p_value,
         )
         for one, accuracy, p_value in zip(classifiers, grouped, p_holm, strict=True)
     ]
+
+
+def _elsewhere(
+    named: NamedFaces, target: float, alpha: float, chosen_on: ChosenOn | None
+) -> tuple[NamedFaces, _Accuracy] | None:
+    """Return the answers on the folds that had no say; None where there are none, or no others."""
+    is_other = chosen_on.is_other(named.faces["file_name"]) if chosen_on else np.zeros(len(named.faces), bool)
+    if is_other.all() or len(np.unique(named.groups.codes[is_other])) < 2:
+        return None
+    others = named.only(is_other)
+    return others, _accuracy(others, target, alpha)
 
 
 def _accuracy(named: NamedFaces, target: float, alpha: float) -> _Accuracy:
@@ -155,10 +186,10 @@ def _few_contenders(num: int) -> Assumption:
 
 
 def _rows(one: _Contender) -> list[Row]:
-    protocols = (
-        ("grouped", one.classifier.grouped, one.grouped, one.p_holm),
-        ("by face", one.classifier.by_face, one.by_face, None),
-    )
+    protocols = [("grouped", one.classifier.grouped, one.grouped, one.p_holm)]
+    if one.elsewhere:
+        protocols.append(("grouped, other folds", *one.elsewhere, None))
+    protocols.append(("by face", one.classifier.by_face, one.by_face, None))
     return [
         {
             "classifier": one.classifier.name,
@@ -172,6 +203,18 @@ def _rows(one: _Contender) -> list[Row]:
         }
         for protocol, named, accuracy, p_holm in protocols
     ]
+
+
+def _chosen_note(best: _Contender, num: int, target: float, chosen_on: ChosenOn | None) -> tuple[str, ...]:
+    if best.elsewhere is None or chosen_on is None:
+        return ()
+    named, accuracy = best.elsewhere
+    p_value = p_text(accuracy.by_group.p_value)
+    return (
+        f"Recipes were tried out on {chosen_on.text}, whose faces are judged here too, and Holm counts the {num} "
+        f"classifiers, not the recipes. On the other folds, {len(named.faces):,} faces, {best.classifier.name} comes "
+        f"to {interval_text(*accuracy.estimate.interval)} ({p_value} against {target:g} by groups, not corrected).",
+    )
 
 
 def _sentence(best: _Contender, target: float, is_reached: bool) -> str:

@@ -1,15 +1,18 @@
 """H4: the mask state goes with what else the data hold. A test a trait, by face and by group, corrected for many."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
+from maskdet.evaluation.holm import holm, is_bound
 from maskdet.evaluation.hypotheses.associations import GROUP_TEST, Association, associations
 from maskdet.evaluation.hypotheses.by_group import FaceGroups, Resampling, design_effect, independence_of_faces
 from maskdet.evaluation.hypotheses.class_shares import class_indicators
 from maskdet.evaluation.hypotheses.dealt_states import DealtStates
 from maskdet.evaluation.hypotheses.traits import Trait
-from maskdet.evaluation.hypotheses.verdict import Assumption, Conclusion, Effect, Evidence, Row, Verdict
+from maskdet.evaluation.hypotheses.verdict import Assumption, Conclusion, Effect, Evidence, Row, Verdict, p_columns
 from maskdet.evaluation.hypotheses.wording import interval_text, listing, p_text
 
 NO_DEMOGRAPHICS = (
@@ -38,8 +41,9 @@ def judge_trends(
         num_images: With faces.
 
     Returns:
-        The verdict; its p-values are the smallest after Holm. `details["traits"]` has a row a trait with Holm's and
-        Benjamini and Hochberg's corrected p-values of the group-aware test.
+        The verdict; its p-values are the smallest after Holm, each of the trait that its test names.
+        `details["traits"]` has a row a trait with Holm's and Benjamini and Hochberg's corrected p-values of the
+        group-aware test.
 
     Raises:
         ValueError: If fewer than two classes occur, or no trait varies.
@@ -49,21 +53,22 @@ def judge_trends(
         raise ValueError("expected a trait with two or more values, got none")
     states = DealtStates.fit(class_indicators(class_names), groups)
     found = associations(class_names, traits, states, resampling)
-    holm, fdr = (_corrected([one.p_by_group for one in found], method) for method in ("holm", "fdr_bh"))
-    holm_by_face = _corrected([one.by_face.p_value for one in found], "holm")
-    strongest = _strongest(found, holm)
+    corrected = _corrected(found, resampling)
+    place = _strongest(found, corrected)
+    strongest, p_value = found[place], corrected[place].by_group
     dependence = design_effect(states.is_state[:, 0], groups)
-    rejected = bool(holm.min() < resampling.alpha)
+    rejected = p_value < resampling.alpha
     return Verdict(
         hypothesis="The mask state goes with the photo's orientation, the face's size, crowd, place or light.",
         question="Are masks left off or worn wrongly more often in some kinds of photos and places than in others?",
         null="The mask state is independent of each of the traits.",
-        named=_smallest([one.by_face for one in found], holm_by_face),
+        named=_smallest_by_face(found, corrected),
         by_group=Evidence(
-            f"{GROUP_TEST}, smallest p, Holm over {len(found)} traits",
+            f"{GROUP_TEST}, {strongest.effect_name} of {strongest.trait.name}: smallest p, Holm over {len(found)} "
+            "traits",
             strongest.effect.value,
-            float(holm.min()),
-            least_p_value=min(1.0, len(found) / (resampling.num_permutations + 1)),
+            p_value,
+            least_p_value=corrected[place].least_by_group,
         ),
         design_effect=dependence,
         effect=Effect(f"{strongest.effect_name} of {strongest.trait.name}", *strongest.effect.interval),
@@ -73,35 +78,58 @@ def judge_trends(
             states.assumption(),
         ),
         conclusion=Conclusion.SUPPORTED if rejected else Conclusion.UNDECIDED,
-        sentence=_sentence(found, holm, holm_by_face, resampling),
+        sentence=_sentence(found, corrected, resampling.alpha),
         rejected=rejected,
         alpha=resampling.alpha,
         counts={"faces": len(class_names), "images": num_images, "groups": groups.num}
         | {"effective_faces": round(states.effective_num_faces)},
         notes=(NO_DEMOGRAPHICS, _SCOPE),
-        details={"traits": [_row(*parts) for parts in zip(found, holm, fdr, holm_by_face, strict=True)]},
+        details={"traits": [_row(*parts, resampling) for parts in zip(found, corrected, strict=True)]},
     )
 
 
-def _corrected(p_values: list[float], method: str) -> np.ndarray:
-    return multipletests(p_values, method=method)[1]
+@dataclass(frozen=True)
+class _Corrected:
+    """The p-values of one trait, corrected for the number of traits."""
+
+    by_group: float
+    least_by_group: float
+    by_face: float
+    benjamini_hochberg: float
+    least_benjamini_hochberg: float
 
 
-def _strongest(found: list[Association], holm: np.ndarray) -> Association:
-    """Return the trait of the smallest p-value; of equal ones that of the largest share explained."""
+def _corrected(found: list[Association], resampling: Resampling) -> list[_Corrected]:
+    by_group = np.array([one.p_by_group for one in found])
+    false_discoveries, lowest = (
+        multipletests(p_values, method="fdr_bh")[1]
+        for p_values in (by_group, np.where(is_bound(by_group, resampling.least_p_value), 0.0, by_group))
+    )
+    columns = (
+        *holm(by_group, resampling.least_p_value),
+        holm(np.array([one.by_face.p_value for one in found]))[0],
+        false_discoveries,
+        np.where(lowest < false_discoveries, false_discoveries, 0.0),
+    )
+    return [_Corrected(*row) for row in np.transpose(columns).tolist()]
+
+
+def _strongest(found: list[Association], corrected: list[_Corrected]) -> int:
+    """Return the place of the smallest p-value by groups; of equal ones that of the largest share explained."""
 
     def order(place: int) -> tuple[float, float]:
         one = found[place]
         explained = one.effect.value if one.trait.is_ordered else one.effect.value**2
-        return float(holm[place]), -explained
+        return corrected[place].by_group, -explained
 
-    return found[min(range(len(found)), key=order)]
+    return min(range(len(found)), key=order)
 
 
-def _smallest(evidences: list[Evidence], holm: np.ndarray) -> Evidence:
-    best = evidences[int(np.argmin(holm))]
-    test = f"Kruskal-Wallis or chi-square over faces, smallest p, Holm over {len(evidences)} traits"
-    return Evidence(test, best.statistic, float(holm.min()), best.df)
+def _smallest_by_face(found: list[Association], corrected: list[_Corrected]) -> Evidence:
+    place = min(range(len(found)), key=lambda place: found[place].by_face.p_value)
+    best = found[place].by_face
+    test = f"{best.test} of {found[place].trait.name} over faces: smallest p, Holm over {len(found)} traits"
+    return Evidence(test, best.statistic, corrected[place].by_face, best.df)
 
 
 def _expected_counts(found: list[Association]) -> Assumption:
@@ -112,17 +140,17 @@ def _expected_counts(found: list[Association]) -> Assumption:
     return Assumption("expected counts are large enough (chi-square)", min(least) >= _MIN_EXPECTED, detail)
 
 
-def _row(one: Association, holm: float, fdr: float, holm_by_face: float) -> Row:
+def _row(one: Association, corrected: _Corrected, resampling: Resampling) -> Row:
     return {
         "trait": one.trait.name,
         "test": one.by_face.test,
         "statistic": one.by_face.statistic,
         "df": one.by_face.df,
         "p_value_by_face": one.by_face.p_value,
-        "p_value_by_face_holm": float(holm_by_face),
-        "p_value_by_group": one.p_by_group,
-        "p_value_holm": float(holm),
-        "p_value_benjamini_hochberg": float(fdr),
+        "p_value_by_face_holm": corrected.by_face,
+        **p_columns("by_group", one.p_by_group, resampling.least_p_value),
+        **p_columns("holm", corrected.by_group, corrected.least_by_group),
+        **p_columns("benjamini_hochberg", corrected.benjamini_hochberg, corrected.least_benjamini_hochberg),
         "effect": one.effect_name,
         **one.effect.columns("value"),
         "value_by_face": one.effect_by_face,
@@ -131,23 +159,23 @@ def _row(one: Association, holm: float, fdr: float, holm_by_face: float) -> Row:
     }
 
 
-def _sentence(found: list[Association], holm: np.ndarray, holm_by_face: np.ndarray, resampling: Resampling) -> str:
-    is_shown = holm < resampling.alpha
-    least = len(found) / (resampling.num_permutations + 1)
-    told = [_association_text(one, p, least) for one, p, shown in zip(found, holm, is_shown, strict=True) if shown]
+def _sentence(found: list[Association], corrected: list[_Corrected], alpha: float) -> str:
+    is_shown = [each.by_group < alpha for each in corrected]
+    told = [_association_text(*parts) for *parts, shown in zip(found, corrected, is_shown, strict=True) if shown]
     rest = [one.trait.name for one, shown in zip(found, is_shown, strict=True) if not shown]
     verdict = f"The mask state goes with {listing(told)}" if told else "No association of the mask state is shown"
     missing = f"; not shown for {listing(rest)}" if rest and told else ""
-    num_by_face = int((holm_by_face < resampling.alpha).sum())
+    num_by_face = sum(each.by_face < alpha for each in corrected)
     return (
         f"{verdict}{missing}. After Holm {len(told)} of {len(found)} traits pass by groups, {num_by_face} by faces. "
         "Demographics are not in the data, so nothing is said of them."
     )
 
 
-def _association_text(one: Association, p_value: float, least_p_value: float) -> str:
+def _association_text(one: Association, corrected: _Corrected) -> str:
     values = ", ".join(f"{name} {value:.3g}" for name, value in one.typical.items() if not np.isnan(value))
+    p_value = p_text(corrected.by_group, corrected.least_by_group)
     return (
-        f"{one.trait.name} ({one.effect_name} {interval_text(*one.effect.interval)}, {p_text(p_value, least_p_value)}; "
+        f"{one.trait.name} ({one.effect_name} {interval_text(*one.effect.interval)}, {p_value}; "
         f"{one.typical_name}: {values})"
     )

@@ -39,6 +39,10 @@ class Evidence:
     df: float | tuple[float, float] | None = None
     least_p_value: float = 0.0
 
+    def p_columns(self, name: str) -> Row:
+        """Return the p-value and its bound for a row of a table, as `p_value_<name>` and `least_p_value_<name>`."""
+        return p_columns(name, self.p_value, self.least_p_value)
+
     def record(self) -> dict:
         """Return the fields as plain containers."""
         df = list(self.df) if isinstance(self.df, tuple) else self.df
@@ -99,6 +103,7 @@ class Verdict:
         notes: What else a reader must know.
         details: Name → rows of figures behind the verdict.
         p_value_holm: Of `by_group`, corrected for all hypotheses tested together; None before that.
+        least_p_value_holm: What it cannot fall below, where it is a bound; else 0.
     """
 
     hypothesis: str
@@ -117,15 +122,17 @@ class Verdict:
     notes: tuple[str, ...] = ()
     details: Mapping[str, list[Row]] = field(default_factory=dict)
     p_value_holm: float | None = None
+    least_p_value_holm: float = 0.0
 
-    def with_holm(self, p_value: float) -> "Verdict":
-        """Return the same with the p-value corrected for all hypotheses that were tested."""
-        return replace(self, p_value_holm=p_value)
+    def with_holm(self, p_value: float, least_p_value: float) -> "Verdict":
+        """Return the same with the p-value corrected for all hypotheses that were tested, see `holm`."""
+        return replace(self, p_value_holm=p_value, least_p_value_holm=least_p_value)
 
     def record(self) -> dict:
         """Return everything as plain containers for JSON: undefined numbers are None, keys keep their order."""
         group_aware = self.by_group.record() | {
             "p_value_holm": self.p_value_holm,
+            "least_p_value_holm": self.least_p_value_holm,
             "design_effect": self.design_effect,
         }
         record = {
@@ -145,6 +152,15 @@ class Verdict:
             "details": dict(self.details),
         }
         return _plain(record)
+
+
+def p_columns(name: str, p_value: float | None, least_p_value: float | None) -> Row:
+    """Return a p-value and what it cannot fall below for a row of a table.
+
+    >>> p_columns("holm", 0.02, 0.0)
+    {'p_value_holm': 0.02, 'least_p_value_holm': 0.0}
+    """
+    return {f"p_value_{name}": p_value, f"least_p_value_{name}": least_p_value}
 
 
 def directed_conclusion(p_value: float, difference: float, alpha: float) -> Conclusion:

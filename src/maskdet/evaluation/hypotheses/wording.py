@@ -3,6 +3,8 @@
 import math
 from collections.abc import Sequence
 
+from maskdet.evaluation.holm import is_bound
+
 _TINY = 1e-300
 """Below it floating-point numbers end, and a p-value is a 0 that nobody believes."""
 
@@ -12,14 +14,22 @@ def p_text(p_value: float, least_p_value: float = 0.0) -> str:
 
     >>> p_text(0.0312), p_text(2e-7), p_text(0.0), p_text(1e-4, 1e-4), p_text(float("nan"))
     ('p = 0.031', 'p = 2e-07', 'p < 1e-300', 'p ≤ 0.0001', 'p undefined')
+    >>> p_text(0.0014, 0.0014), p_text(2 / 1001, 2 / 1001), p_text(0.25, 0.25)
+    ('p ≤ 0.0014', 'p ≤ 0.002', 'p ≤ 0.25')
     """
     if math.isnan(p_value):
         return "p undefined"
-    if p_value <= least_p_value * (1 + 1e-6) and p_value > 0:
-        return f"p ≤ {least_p_value:.1g}"
+    if is_bound(p_value, least_p_value):
+        return f"p ≤ {_rounded_up(least_p_value):.2g}"
     if p_value < _TINY:
         return "p < 1e-300"
     return f"p = {p_value:.3f}" if p_value >= 0.001 else f"p = {p_value:.0e}"
+
+
+def _rounded_up(value: float) -> float:
+    """Return a positive number with two significant digits, none below it: a bound must stay one."""
+    step = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return math.ceil(value / step - 1e-6) * step
 
 
 def interval_text(value: float, low: float, high: float, sign: str = "") -> str:
