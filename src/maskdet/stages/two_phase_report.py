@@ -19,8 +19,7 @@ def run(cfg: DictConfig, workspace: Workspace) -> Path:
     """Write `reports/two_phase/report.html`.
 
     Args:
-        cfg: Reads `two_phase.classifier`, `split.num_folds`, `evaluate.bootstrap`, `score_faces.bootstrap` and, for the
-            choice of pictures, `report`.
+        cfg: Reads `two_phase.classifier`, `split.num_folds` and, for the choice of pictures, `report`.
         workspace: Holds what `two_phase_files.read_study` reads under `reports/`. The stores of crops `build/crops`,
             `build/folder_crops` and `build/overlays` may be absent: the page is made without their pictures then, and
             says so.
@@ -39,8 +38,7 @@ def run(cfg: DictConfig, workspace: Workspace) -> Path:
     )
     for note in pictures.absent:
         print(f"note: {note}")
-    replicates = (cfg.evaluate.bootstrap.num_replicates, cfg.score_faces.bootstrap.num_replicates)
-    settings = StudySettings(cfg.two_phase.classifier, cfg.split.num_folds, *replicates)
+    settings = StudySettings(cfg.two_phase.classifier, cfg.split.num_folds)
     path = workspace.output("reports/two_phase/report.html")
     size = write_study_page(build_study_page(study, pictures, settings), path)
     Console().print(f"two_phase_report: {path} ({size / 1e6:.1f} MB)", highlight=False, soft_wrap=True)

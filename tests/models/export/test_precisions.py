@@ -71,16 +71,10 @@ def test_openvino_says_what_onnx_runtime_says(source, halved, inputs, properties
         for a, b in zip(ours.run(pixels), theirs.run(pixels), strict=True):
             np.testing.assert_allclose(a, b, atol=2e-3)
     size = (tmp_path / "model.bin").stat().st_size
-    assert size / graph.stat().st_size == pytest.approx(1, abs=0.05)  # halves stay halves
+    assert size / graph.stat().st_size == pytest.approx(1, abs=0.1)  # halves stay halves
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.bin", "model.xml"]
     for path in tmp_path.iterdir():
         assert str(graph.parent).encode() not in path.read_bytes()
-
-
-def test_importing_openvino_loads_no_reporter():
-    import sys
-
-    assert sys.modules["openvino_telemetry"] is None
 
 
 def test_what_follows_the_last_convolutions_is_known():

@@ -1,0 +1,181 @@
+"""The interface for programs: a picture in, its faces as JSON out; errors are JSON too."""
+
+import time
+from typing import Annotated, Any
+
+from fastapi import APIRouter, FastAPI, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+from maskdet.app.answers import DetectAnswer, ErrorAnswer, HealthAnswer, ModelsAnswer, detect_answer, models_answer
+from maskdet.app.models import AppModel
+from maskdet.app.service import AppService
+from maskdet.app.uploads import BROKEN, OTHER_KIND, UploadError, read_bounded
+from maskdet.app.work import BusyError
+
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    400: {"model": ErrorAnswer, "description": "An empty or damaged picture, or a wrong parameter."},
+    404: {"model": ErrorAnswer, "description": "No such model."},
+    413: {"model": ErrorAnswer, "description": "Too many bytes or pixels."},
+    415: {"model": ErrorAnswer, "description": "No picture."},
+    503: {"model": ErrorAnswer, "description": "Too many others; `Retry-After` says when to come back."},
+}
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+_BODY = {
+    "required": True,
+    "content": {
+        "application/octet-stream": _BINARY,
+        "image/*": _BINARY,
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["file"],
+                "properties": {"file": {"type": "string", "format": "binary"}},
+            }
+        },
+    },
+}
+_ROUTES = {"/api/detect": "POST", "/api/models": "GET", "/api/openapi.json": "GET"}
+_UNTOLD = ("application/octet-stream", "application/x-www-form-urlencoded")  # what curl says of `--data-binary`
+_WRAPPING_BYTES = 65_536  # of a multipart body around its file
+
+
+def rest_router(service: AppService) -> APIRouter:
+    """Return the routes `/health`, `/api/models` and `/api/detect` of a service."""
+    router = APIRouter()
+
+    @router.get("/health", summary="Whether the server is up")
+    async def health() -> HealthAnswer:
+        return HealthAnswer(status="ok", models=service.shelf.names, num_pending=service.picture_queue.num_pending)
+
+    @router.get("/api/models", summary="The models that may be asked for")
+    async def models() -> ModelsAnswer:
+        return models_answer(service.shelf)
+
+    @router.post(
+        "/api/detect", summary="Find the faces of a picture", responses=_ERRORS, openapi_extra={"requestBody": _BODY}
+    )
+    async def detect(
+        request: Request,
+        model: Annotated[str | None, Query(description="A name from /api/models; default: the first.")] = None,
+        score_threshold: Annotated[
+            list[str] | None,
+            Query(description="Lowest score: `0.4`, or `with_mask=0.4` for one class; may be repeated."),
+        ] = None,
+    ) -> DetectAnswer:
+        """Send the bytes of a PNG, JPEG, WebP, GIF, BMP or TIFF file, or a form with the field `file`."""
+        chosen = _model(service, model)
+        thresholds = parsed_thresholds(score_threshold or [], chosen)
+        content = await _content(request, service)
+        return await service.picture_queue.run(_answer, service, chosen, thresholds, content)
+
+    return router
+
+
+def add_unknown_routes(app: FastAPI) -> None:
+    """Answer addresses below `/api/` that do not exist by JSON; to be called once all that do are there."""
+
+    @app.api_route("/api/{rest:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE"], include_in_schema=False)
+    async def unknown(request: Request) -> None:
+        path = request.url.path
+        if path in _ROUTES:
+            raise HTTPException(405, f"Expected {_ROUTES[path]}, got {request.method}.", {"Allow": _ROUTES[path]})
+        raise HTTPException(404, f"There is no {path}: expected one of {', '.join(_ROUTES)}.")
+
+
+def add_error_answers(app: FastAPI) -> None:
+    """Let every error of the app's own routes be a JSON object, and none show how the program is made."""
+    app.add_exception_handler(UploadError, lambda _, error: error_answer(error.status, str(error)))
+    app.add_exception_handler(
+        BusyError, lambda _, error: error_answer(503, str(error), {"Retry-After": str(error.retry_seconds)})
+    )
+    app.add_exception_handler(
+        HTTPException, lambda _, error: error_answer(error.status_code, str(error.detail), error.headers)
+    )
+    app.add_exception_handler(RequestValidationError, lambda _, error: error_answer(400, _first_reason(error)))
+    app.add_exception_handler(
+        Exception, lambda _, error: error_answer(500, "The server could not do this; its log says why.")
+    )
+
+
+def error_answer(status: int, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    """Return an error as JSON."""
+    return JSONResponse({"error": {"status": status, "message": message}}, status, headers)
+
+
+def parsed_thresholds(words: list[str], model: AppModel) -> dict[str, float]:
+    """Return the thresholds that a request means, by class; the model's own where it names none.
+
+    Args:
+        words: `0.4` for all classes, `with_mask=0.4` for one; the later one counts.
+        model: Whose classes they are.
+
+    Raises:
+        HTTPException: With 400, if a word is none of these.
+    """
+    thresholds = model.predictor.thresholds
+    for word in words:
+        name, is_named, text = word.rpartition("=")
+        try:
+            value = float(text)
+        except ValueError:
+            value = -1.0
+        if not 0 <= value <= 1 or (is_named and name not in thresholds):
+            classes = ", ".join(thresholds)
+            message = f"score_threshold: expected a number in [0, 1], or CLASS=number with a class of {classes}, got "
+            raise HTTPException(400, f"{message}{word!r}.")
+        thresholds |= {name: value} if is_named else dict.fromkeys(thresholds, value)
+    return thresholds
+
+
+def _model(service: AppService, name: str | None) -> AppModel:
+    if name is None:
+        return service.shelf.first
+    try:
+        return service.shelf[name]
+    except KeyError as error:
+        raise HTTPException(404, error.args[0]) from error
+
+
+async def _content(request: Request, service: AppService) -> bytes:
+    """Return the bytes of the picture in a request's body, never reading more than may be there."""
+    limits, kind = service.limits, request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "multipart/form-data":
+        return await _form_file(request, service)
+    if kind and kind not in _UNTOLD and not kind.startswith("image/"):
+        accepted = "image/*, application/octet-stream or multipart/form-data"
+        raise UploadError(OTHER_KIND, f"Content-Type: expected {accepted}, got {kind}.")
+    return await read_bounded(request.stream(), limits.max_upload_bytes, limits)
+
+
+async def _form_file(request: Request, service: AppService) -> bytes:
+    most = service.limits.max_upload_bytes
+    body = await read_bounded(request.stream(), most + _WRAPPING_BYTES, service.limits)
+
+    async def parts():  # noqa: ANN202
+        yield body
+
+    try:
+        form = await MultiPartParser(request.headers, parts(), max_files=1, max_fields=8).parse()
+    except (MultiPartException, KeyError, ValueError) as error:
+        raise UploadError(BROKEN, "The form is broken: expected multipart/form-data with one field `file`.") from error
+    try:
+        file = form.get("file")
+        if file is None or isinstance(file, str):
+            raise UploadError(BROKEN, "Expected a form with a file in the field `file`, got none.")
+        return await file.read()
+    finally:
+        await form.close()
+
+
+def _answer(service: AppService, model: AppModel, thresholds: dict[str, float], content: bytes) -> DetectAnswer:
+    began = time.perf_counter()
+    picture, found = service.detect(content, model, thresholds)
+    return detect_answer(model, picture, found, thresholds, time.perf_counter() - began)
+
+
+def _first_reason(error: RequestValidationError) -> str:
+    first = error.errors()[0]
+    return f"{'.'.join(str(part) for part in first['loc'][1:])}: {first['msg']}."

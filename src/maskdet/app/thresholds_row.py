@@ -1,0 +1,54 @@
+"""A row of threshold sliders, one for each class of the model that is chosen."""
+
+from collections.abc import Sequence
+
+import gradio as gr
+
+from maskdet.app.models import LOWEST_SCORE, AppModel, ModelShelf
+from maskdet.app.wording import class_words
+
+_STEP = 0.01
+
+
+class ThresholdsRow:
+    """Sliders for one model; as many as the model with the most classes needs, the others hidden.
+
+    Args:
+        shelf: The models that may be chosen.
+        title: Heading of the row, for screen readers too.
+        is_visible: At the start.
+
+    Attributes:
+        group: What holds the sliders.
+        sliders: In the order of class indices.
+    """
+
+    def __init__(self, shelf: ModelShelf, title: str, is_visible: bool = True) -> None:
+        self._shelf = shelf
+        num = max(len(model.class_names) for model in shelf)
+        with gr.Group(visible=is_visible) as self.group:
+            gr.HTML(f'<p class="md-label">{title}</p>')
+            self.sliders = [gr.Slider(**values, buttons=[]) for values in self._settings(shelf.first, num)]
+
+    def for_model(self, name: str) -> list[dict]:
+        """Return the updates of the sliders that fit a model: its classes, at its own thresholds."""
+        return [gr.update(**values) for values in self._settings(self._shelf[name], len(self.sliders))]
+
+    def _settings(self, model: AppModel, num: int) -> list[dict]:
+        used = [
+            {
+                "label": class_words(name).capitalize(),
+                "value": round(value, 2),
+                "visible": True,
+                "elem_classes": ["md-slider", f"md-{name}"],
+            }
+            for name, value in zip(model.class_names, model.default_thresholds, strict=True)
+        ]
+        unused = [{"label": "", "value": 1.0, "visible": False}] * (num - len(used))
+        shared = {"minimum": LOWEST_SCORE, "maximum": 1.0, "step": _STEP, "interactive": True}
+        return [shared | values for values in used + unused]
+
+
+def chosen_thresholds(values: Sequence[float], num_classes: int) -> tuple[float, ...]:
+    """Return what the sliders of a model's classes say, none below what the model is asked for."""
+    return tuple(min(max(float(value), LOWEST_SCORE), 1.0) for value in values[:num_classes])
