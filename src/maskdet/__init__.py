@@ -1,6 +1,10 @@
 """Face-mask detection as a tracked, cross-validated research pipeline."""
 
+import os
 from typing import TYPE_CHECKING
+
+# onnxruntime reports its use over the network unless this is set before it is imported. Nothing here does that unasked.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from maskdet.inference.predictor import Predictor

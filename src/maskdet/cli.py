@@ -207,6 +207,45 @@ def audit(
     raise typer.Exit(SOME_FAILED if strict and has_errors else 0)
 
 
+@app.command("app")
+def serve_app(
+    models: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model",
+            metavar="FILE",
+            help="A model to offer; may be repeated, the first is chosen. Default: the shipped one.",
+        ),
+    ] = None,
+    two_phase: Annotated[
+        bool | None,
+        typer.Option(
+            "--two-phase/--no-two-phase", help="Offer the two-phase model too; default: where it can be loaded."
+        ),
+    ] = None,
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Where to listen; 0.0.0.0 lets others in, without a password.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="0: any that is free.")] = 7860,
+    max_upload_mb: Annotated[float, typer.Option(metavar="MB", help="Largest file, in 10^6 bytes.")] = 50.0,
+    max_seconds: Annotated[
+        float, typer.Option(metavar="S", help="Longest wait for a turn, and longest work on a video.")
+    ] = 60.0,
+) -> None:
+    """Serve the web page, and the interface for programs beside it, until Ctrl-C.
+
+    Exit code: 0 stopped, 2 not started: a wrong model, a taken port, no extra `app`.
+    """
+    from maskdet.app.command import run_app
+    from maskdet.app.limits import AppLimits
+
+    try:
+        run_app(models or [], host, port, two_phase, AppLimits(max_upload_mb=max_upload_mb, max_seconds=max_seconds))
+    except (ValueError, OSError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(NOTHING_DONE) from error
+
+
 @app.command()
 def dashboard(
     project: Annotated[str, typer.Argument(metavar="ENTITY/PROJECT", help="Where the runs are, on W&B's server.")],

@@ -1,6 +1,6 @@
 """The models that the app offers, each loaded once, under the name that people choose it by."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,7 +68,7 @@ class ModelShelf:
         """Return the model that is chosen at the start."""
         return next(iter(self._models.values()))
 
-    def __iter__(self):  # noqa: ANN204
+    def __iter__(self) -> Iterator[AppModel]:
         """Yield the models in their order."""
         return iter(self._models.values())
 

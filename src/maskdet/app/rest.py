@@ -1,6 +1,7 @@
 """The interface for programs: a picture in, its faces as JSON out; errors are JSON too."""
 
 import time
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, FastAPI, Query, Request
@@ -154,7 +155,7 @@ async def _form_file(request: Request, service: AppService) -> bytes:
     most = service.limits.max_upload_bytes
     body = await read_bounded(request.stream(), most + _WRAPPING_BYTES, service.limits)
 
-    async def parts():  # noqa: ANN202
+    async def parts() -> AsyncIterator[bytes]:
         yield body
 
     try:

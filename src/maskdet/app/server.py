@@ -92,10 +92,6 @@ def build_app(shelf: ModelShelf, limits: AppLimits, folder: Path, address: str =
         folder: Of `work_folder`.
         address: Where the server is, for what programs are told.
     """
-    import gradio as gr  # seconds, and only now, as it reads the environment
-
-    from maskdet.app.page import build_page, page_css, page_theme
-
     service = AppService(shelf, limits, folder)
 
     @asynccontextmanager
@@ -118,13 +114,22 @@ def build_app(shelf: ModelShelf, limits: AppLimits, folder: Path, address: str =
     add_unknown_routes(app)
     add_error_answers(app)
     app.add_middleware(_HostHeaders)
+    return _with_page(app, service, folder, address)
+
+
+def _with_page(app: FastAPI, service: AppService, folder: Path, address: str) -> FastAPI:
+    """Return the app with the page at its root, behind the addresses that it has already."""
+    import gradio as gr  # seconds, and only now, as it reads the environment
+
+    from maskdet.app.page import build_page, page_css, page_theme
+
     return gr.mount_gradio_app(
         app,
         build_page(service, write_examples(folder / "examples"), address),
         path="/",
         allowed_paths=[str(folder / "examples")],
         show_error=False,
-        max_file_size=limits.max_upload_bytes,
+        max_file_size=service.limits.max_upload_bytes,
         footer_links=[],
         run_history=False,
         ssr_mode=False,
