@@ -17,6 +17,7 @@ def cross_validation(random_tables):
     images, annotations, predictions = random_tables(7, num_images=25)
     fold_of_file = {name: i % 5 - 1 for i, name in enumerate(images["file_name"])}
     folds = pd.DataFrame({"file_name": images["file_name"], "group": range(25), "fold": fold_of_file.values()})
+    folds["split_role"] = np.where(folds["fold"] < 0, "test", "fold")
     predictions["fold"] = predictions["file_name"].map(fold_of_file)
     by_fold = {k: predictions[predictions["fold"] == k].reset_index(drop=True) for k in range(4)}
     return images, annotations, folds, by_fold

@@ -15,7 +15,7 @@ from maskdet.inference.runtime import open_runtime
 from maskdet.inference.suppression import select
 from maskdet.stages import round_robin, runtime_benchmark, runtime_contenders
 from maskdet.stages.round_robin import MIN_ROUNDS, NUM_WARM_UPS, speed_ratio, time_in_turns
-from maskdet.stages.runtime_benchmark import run_benchmark, summarize
+from maskdet.stages.runtime_benchmark import parse_numbers, run_benchmark, summarize
 from maskdet.stages.runtime_contenders import PLAIN_TORCH, Contender, plain_torch_contender, runtime_contender
 
 
@@ -119,6 +119,12 @@ def test_contenders_run_the_whole_way_and_leave_the_detector_as_it_was(monkeypat
     options = replace(runtime.metadata.detect, score_threshold=lowest)
     assert seen == [pytest.approx(len(select(outputs[0][0], outputs[1][0], options)), abs=1)]
     assert release.detector.detect_options == settings_before
+
+
+def test_numbers_of_an_option():
+    assert parse_numbers("", "--sizes") == []
+    with pytest.raises(ValueError, match="--sizes: expected whole numbers with commas between them, got '320px'"):
+        parse_numbers("320px", "--sizes")
 
 
 @pytest.mark.parametrize(

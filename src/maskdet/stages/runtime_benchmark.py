@@ -99,15 +99,22 @@ def run_benchmark(
         contenders: list[Contender] = []
         for model in models or [None]:
             if model is None or model.is_dir() or model.suffix.lower() == ".safetensors":
-                sizes = image_sizes or [None]
-                for source in (open_source(model, size) for size in sizes):
-                    contenders += _of_source(source, Path(folder), runtimes, batch_sizes, num_threads)
+                for size in image_sizes or [None]:
+                    source = open_source(model, size)
+                    contenders += source_contenders(source, Path(folder), runtimes, batch_sizes, num_threads)
             else:
-                contenders += _of_file(model, runtimes, batch_sizes, num_threads, f"{model.name}, ")
+                contenders += file_contenders(model, runtimes, batch_sizes, num_threads, f"{model.name}, ")
         if not contenders:
             raise ValueError(f"expected models that {', '.join(runtimes)} can run, got {[str(m) for m in models]}")
-        pictures = [load_image(source) for source in check_sources(images)]
-        rows = summarize(time_in_turns(contenders, pictures, seconds))
+        return time_and_write(contenders, num_threads, seconds, images, output)
+
+
+def time_and_write(
+    contenders: Sequence[Contender], num_threads: int, seconds: float, images: Sequence[Path], output: Path
+) -> list[BenchmarkRow]:
+    """Time contenders, print the table and write it; see `run_benchmark`."""
+    pictures = [load_image(source) for source in check_sources(images)]
+    rows = summarize(time_in_turns(contenders, pictures, seconds))
     record = {"machine": machine_text(), "threads": num_threads, "libraries": _versions(), "images": len(pictures)}
     text = markdown(rows, record)
     print(text)
@@ -115,6 +122,21 @@ def run_benchmark(
     with atomic_file(output / f"{REPORT_NAME}.md") as temporary:
         temporary.write_text(text, encoding="utf-8")
     return rows
+
+
+def parse_numbers(text: str, option: str) -> list[int]:
+    """Return the whole numbers of a list with commas; none of an empty text.
+
+    Raises:
+        ValueError: If something else stands there.
+
+    >>> parse_numbers("320, 640", "--sizes")
+    [320, 640]
+    """
+    try:
+        return [int(word) for word in text.split(",") if word.strip()]
+    except ValueError as error:
+        raise ValueError(f"{option}: expected whole numbers with commas between them, got {text!r}") from error
 
 
 def _check_numbers(runtimes: Sequence[str], batch_sizes: Sequence[int], num_threads: int, seconds: float) -> None:
@@ -129,7 +151,7 @@ def _check_numbers(runtimes: Sequence[str], batch_sizes: Sequence[int], num_thre
         raise ValueError(f"expected threads >= 1 and seconds > 0, got {num_threads} and {seconds}")
 
 
-def _of_source(
+def source_contenders(
     source: ExportSource, folder: Path, runtimes: Sequence[str], batch_sizes: Sequence[int], num_threads: int
 ) -> list[Contender]:
     """Return plain torch, where it is among the runtimes, and the model's ONNX file in each of the others."""
@@ -142,13 +164,18 @@ def _of_source(
         properties = {METADATA_KEY: precision_details(source, "onnx", "fp32").to_json()}
         print(f"exporting {source.name} at {size} px", flush=True)
         export_onnx(source.detector, path, size, properties)
-        found += _of_file(path, others, batch_sizes, num_threads, "")
+        found += file_contenders(path, others, batch_sizes, num_threads, "")
     return found
 
 
-def _of_file(
+def file_contenders(
     path: Path, runtimes: Sequence[str], batch_sizes: Sequence[int], num_threads: int, prefix: str
 ) -> list[Contender]:
+    """Return a model file in each of the runtimes that can run it; the prefix tells files apart in the table.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+    """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: expected a model, found none")
     able = [name for name in runtimes if path.suffix.lower() in RUNTIMES[name].suffixes]
@@ -203,7 +230,7 @@ def markdown(rows: Sequence[BenchmarkRow], record: dict) -> str:
         [
             f"From decoded pixels to faces: framing, network, decoding, suppression; {record['images']} pictures, "
             f"{rows[0].num_rounds} rounds, each of all lines in an order drawn anew.",
-            f"Machine: {record['machine']}; {record['threads']} threads; {libraries}.",
+            f"Machine: {record['machine']}; {record['threads']} thread{'s' * (record['threads'] != 1)}; {libraries}.",
             "",
             lines[0],
             rule,

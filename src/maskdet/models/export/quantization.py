@@ -36,6 +36,7 @@ def quantize_onnx(
     if not len(inputs):
         raise ValueError("expected images to calibrate on, got none")
     forbid_openvino_telemetry()
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # NNCF makes it say that there is no GPU
     import nncf
     from nncf.quantization.advanced_parameters import QuantizationParameters
 

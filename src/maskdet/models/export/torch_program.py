@@ -1,7 +1,9 @@
 """A detector as a file of `torch.export`: torch alone runs it, without this package and without effdet."""
 
 import io
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +29,9 @@ def export_program(detector: EfficientDetector, path: Path, image_size: int, pro
         ValueError: If the detector is in training mode or the size is no multiple of its stride.
     """
     archive = io.BytesIO()  # a path would have to end in .pt2, which the temporary name does not
-    torch.export.save(trace_decoder(detector, image_size), archive, extra_files=dict(properties))
+    program = trace_decoder(detector, image_size)
+    with _quietly():
+        torch.export.save(program, archive, extra_files=dict(properties))
     with atomic_file(path) as temporary:
         temporary.write_bytes(archive.getvalue())
 
@@ -38,7 +42,8 @@ def load_program(path: Path) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndar
     Args:
         path: As written by `export_program`; loading it runs no code of the file.
     """
-    module = torch.export.load(io.BytesIO(path.read_bytes())).module()
+    with _quietly():
+        module = torch.export.load(io.BytesIO(path.read_bytes())).module()
 
     def run(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         with torch.no_grad():
@@ -46,3 +51,11 @@ def load_program(path: Path) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndar
         return boxes_xyxy.numpy(), scores.numpy()
 
     return run
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Hold back a warning of weights that are not on the CPU; ours are."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="No complete tensor found", category=UserWarning)
+        yield
