@@ -75,11 +75,11 @@ sweep: $(STAMP)  ## Train side by side what a file of conf/sweep lists: make swe
 report: $(STAMP)  ## Remake the HTML report of the present run
 	@dvc repro --single-item --force report
 
-release: $(STAMP)  ## Train the model that ships on every image, export it, copy it into the package
+release: $(STAMP)  ## Train the model that ships on every image, export it and the two-phase model, copy them into the package
 	@if grep -q "name: sample" params.yaml; then echo "params.yaml describes the sample: run 'make restore' first" >&2; exit 1; fi
 	@dvc repro pipelines/release/dvc.yaml
 	@mkdir -p src/maskdet/reference
-	@cp build/release/reference.onnx build/release/reference.safetensors build/release/reference.json src/maskdet/reference/
+	@cp build/release/reference.onnx build/release/reference.safetensors build/release/reference.json build/release/two_phase.onnx src/maskdet/reference/
 	@ls -l src/maskdet/reference
 
 bench: $(STAMP)  ## Measure speeds, as ratios within one run

@@ -7,7 +7,6 @@ is a folder of `train` or a `.safetensors`; without one the model that the packa
 
 import argparse
 import copy
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ from effdet.config import set_config_readonly, set_config_writeable
 from maskdet.stages.export_files import INT8, OPENVINO, FileWriter
 from maskdet.stages.export_inputs import calibration_images
 from maskdet.stages.export_source import ExportSource, open_source
-from maskdet.stages.runtime_benchmark import file_contenders, source_contenders, time_and_write
+from maskdet.stages.runtime_benchmark import available_threads, file_contenders, source_contenders, time_and_write
 from maskdet.stages.runtime_contenders import Contender
 
 RUNTIMES = ["onnx", "openvino", "torch"]
@@ -65,7 +64,7 @@ def main() -> None:
     parser.add_argument("model", nargs="?", type=Path)
     parser.add_argument("--size", type=int, help="side of the input in pixels; default: the model's own")
     parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--threads", type=int, default=available_threads())
     parser.add_argument("--output", type=Path, default=Path("reports/benchmarks"))
     options = parser.parse_args()
     try:

@@ -122,6 +122,7 @@ class ColourPredictor:
     """
 
     class_names = CLASS_NAMES
+    has_one_class = True
 
     def __init__(self, classes: Sequence[int] = (0, 1, 2, 0), scores: Sequence[float] = (0.9, 0.8, 0.7, 0.6)) -> None:
         self.classes, self.scores = classes, scores

@@ -6,7 +6,7 @@ wrong words, no input, a wrong model, no place to write; 130, stopped by Ctrl-C,
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -60,6 +60,14 @@ def predict(
     calibrated: Annotated[
         bool, typer.Option("--calibrated", help="Scores are probabilities, by the model's calibrator.")
     ] = False,
+    one_class: Annotated[
+        bool | None,
+        typer.Option(
+            "--one-class/--all-classes",
+            help="A face that several classes claim counts once, as the likeliest, or once a class. Default: once, but "
+            "with --score-threshold once a class, as average precision wants it.",
+        ),
+    ] = None,
     pictures: Annotated[bool, typer.Option(help="Write annotated pictures and videos.")] = True,
     blur_faces: Annotated[bool, typer.Option("--blur-faces", help="Blur faces in these, doubtful ones too.")] = False,
     exif: Annotated[bool, typer.Option(help="Turn pictures as their EXIF orientation says.")] = True,
@@ -93,6 +101,7 @@ def predict(
             num_threads=threads,
             score_threshold=thresholds,
             calibrated=calibrated,
+            one_class=one_class,
             has_pictures=pictures,
             blurs_faces=blur_faces,
             apply_exif=exif,
@@ -207,6 +216,191 @@ def audit(
     raise typer.Exit(SOME_FAILED if strict and has_errors else 0)
 
 
+@app.command()
+def export(
+    model: Annotated[
+        Path | None,
+        typer.Argument(metavar="MODEL", help="A folder of `train` or a .safetensors; default: the shipped model."),
+    ] = None,
+    output: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the files and export.json.")] = Path(
+        "exports"
+    ),
+    to: Annotated[
+        str, typer.Option("--to", metavar="NAMES", help="Any of onnx, openvino, torch_export, with commas between.")
+    ] = "onnx",
+    precision: Annotated[
+        str, typer.Option(metavar="NAMES", help="Any of fp32, fp16, int8, with commas between.")
+    ] = "fp32",
+    size: Annotated[int | None, typer.Option(metavar="PX", help="Side of the input; default: the model's own.")] = None,
+    nms: Annotated[bool, typer.Option("--nms", help="Write ONNX files with suppression inside, too.")] = False,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Images that INT8 is calibrated on; default: photos of the folds."),
+    ] = None,
+    images: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--image", metavar="PATH", help="Picture or folder to compare with torch on, besides drawn scenes."
+        ),
+    ] = None,
+    evaluate: Annotated[
+        bool, typer.Option("--evaluate", help="Score each file on the photos that the model of a fold has not seen.")
+    ] = False,
+    scoring_folder: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write a folder that scores photos by itself: model and score.py."),
+    ] = None,
+) -> None:
+    """Write a model as files that run elsewhere; each is compared with torch and carries what is known of it.
+
+    Exit code: 0 written, 2 not: a wrong word, a model of another kind, a file that differs from torch.
+    """
+    from maskdet.stages.export_command import run_export
+
+    try:
+        run_export(
+            model,
+            output,
+            formats=to,
+            precisions=precision,
+            image_size=size,
+            has_suppression=nms,
+            calibration=calibration,
+            images=images or (),
+            is_evaluated=evaluate,
+            scoring_folder=scoring_folder,
+        )
+    except (ValueError, OSError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(NOTHING_DONE) from error
+
+
+@app.command()
+def benchmark(
+    models: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="MODEL...",
+            help="Folders of `train` and .safetensors, exported for each size; .onnx, .xml; default: the shipped one.",
+        ),
+    ] = None,
+    runtimes: Annotated[
+        str, typer.Option(metavar="NAMES", help="Any of onnx, openvino, torch; plain torch is what others are held to.")
+    ] = "onnx,openvino,torch",
+    sizes: Annotated[
+        str, typer.Option(metavar="PX", help="Sides of the input, with commas between; default: the model's own.")
+    ] = "",
+    batch: Annotated[str, typer.Option(metavar="N", help="Images at once, with commas between.")] = "1",
+    seconds: Annotated[float, typer.Option(metavar="S", help="How long to time, warming up left out.")] = 60.0,
+    threads: Annotated[int | None, typer.Option(metavar="N", help="Of every runtime; default: all cores.")] = None,
+    images: Annotated[
+        list[Path] | None,
+        typer.Option("--image", metavar="PATH", help="Picture or folder to find faces in, besides drawn scenes."),
+    ] = None,
+    output: Annotated[Path, typer.Option(metavar="DIR", help="Folder for runtimes.json and runtimes.md.")] = Path(
+        "reports/benchmarks"
+    ),
+) -> None:
+    """Time a model on this machine, in turns with plain torch: median, p95, images/s, and how many times as fast.
+
+    Exit code: 0 timed, 2 not: a wrong word, a missing model, nothing that can run it.
+    """
+    from maskdet.stages.runtime_benchmark import available_threads, parse_numbers, run_benchmark
+
+    try:
+        run_benchmark(
+            models or [],
+            runtimes=[name.strip() for name in runtimes.split(",") if name.strip()],
+            image_sizes=parse_numbers(sizes, "--sizes"),
+            batch_sizes=parse_numbers(batch, "--batch"),
+            num_threads=available_threads() if threads is None else threads,
+            seconds=seconds,
+            images=images or (),
+            output=output,
+        )
+    except (ValueError, OSError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(NOTHING_DONE) from error
+
+
+@app.command()
+def evaluate(
+    source: Annotated[
+        Path, typer.Argument(metavar="SOURCE", help="A set, labelled or not: a folder or a zip archive.")
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="A model, as for `predict`; default: the shipped one."),
+    ] = None,
+    output: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results, outside the set.")] = Path(
+        "evaluation"
+    ),
+    renames: Annotated[
+        list[str] | None,
+        typer.Option("--class", metavar="OLD=NEW", help="What a class of the set is for the model. Repeat for each."),
+    ] = None,
+    drops: Annotated[
+        list[str] | None,
+        typer.Option("--drop", metavar="CLASS", help="Leave out images that show this class of the set."),
+    ] = None,
+    merges: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--merge",
+            metavar="OLD=NEW",
+            help="Count detections of a class that the set does not label as another. Default: in no figure.",
+        ),
+    ] = None,
+    keep_known: Annotated[
+        bool,
+        typer.Option("--keep-known", help="Count images that the model was trained on, e.g. held-out ones of its set."),
+    ] = False,
+    against: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="SET", help="A set that the model was trained on: copies of its images are not counted."),
+    ] = None,
+    format_name: Annotated[
+        str | None, typer.Option("--format", metavar="NAME", help="yolo, voc, coco, csv, images; default: recognized.")
+    ] = None,
+    resume: Annotated[bool, typer.Option(help="Go on with an unfinished run in the output folder.")] = True,
+    runtime: Annotated[
+        str | None, typer.Option(metavar="NAME", help="onnx, openvino or torch; default: what the model file is for.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1, metavar="N", help="Of the model; default: all cores.")] = None,
+) -> None:
+    """Try a model on a set that it has not seen: gallery, and where there are labels metrics with intervals.
+
+    Images that equal images of the model's training set are found by their pixels and counted in no figure.
+
+    Exit code: 0 all done, 1 some images could not be read, 2 nothing could be done, 130 stopped by Ctrl-C.
+    """
+    from maskdet.stages.out_of_sample.command import EvaluateOptions, run_evaluate
+
+    options = EvaluateOptions(
+        output=output,
+        model=model,
+        runtime=runtime,
+        num_threads=threads,
+        format_name=format_name,
+        renames=renames or (),
+        drops=drops or (),
+        merges=merges or (),
+        keeps_known=keep_known,
+        against=against or (),
+        is_resumed=resume,
+    )
+    try:
+        report = run_evaluate(source, options)
+    except (ValueError, OSError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(NOTHING_DONE) from error
+    if report.is_interrupted:
+        done = f"{report.num_done} of {report.num_images} images are predicted"
+        typer.echo(f"interrupted: {done}, nothing is judged; the same command goes on from there", err=True)
+    _tell_failures(report.failures)
+    raise typer.Exit(INTERRUPTED if report.is_interrupted else SOME_FAILED if report.failures else 0)
+
+
 @app.command("app")
 def serve_app(
     models: Annotated[
@@ -288,12 +482,17 @@ def _parsed_thresholds(words: Sequence[str]) -> float | dict[str, float] | None:
 def _tell(report: "PredictReport", as_json: bool) -> None:
     """Print what was done and where it lies, and on the error stream what was not."""
     typer.echo(json.dumps(report.to_record()) if as_json else "\n".join(report.lines()))
-    if report.failures:
-        typer.echo(f"failed: {len(report.failures)}", err=True)
-    for reason in report.failures.values():
-        typer.echo(f"  {reason}", err=True)
+    _tell_failures(report.failures)
     if report.is_interrupted:
         typer.echo("interrupted: the results are those until then; the same command goes on from there", err=True)
+
+
+def _tell_failures(failures: Mapping[str, str]) -> None:
+    """Print on the error stream why images and videos could not be done."""
+    if failures:
+        typer.echo(f"failed: {len(failures)}", err=True)
+    for reason in failures.values():
+        typer.echo(f"  {reason}", err=True)
 
 
 def main() -> None:

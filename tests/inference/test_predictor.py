@@ -18,7 +18,7 @@ from maskdet.data.datamodule import collate
 from maskdet.data.dataset import EvaluationSet, LabelledImages
 from maskdet.data.framing import Letterbox
 from maskdet.data.image import read_image
-from maskdet.inference.suppression import Detections
+from maskdet.inference.suppression import Detections, one_class_per_face
 from maskdet.schema import BOX_COLUMNS, CLASS_NAMES
 from maskdet.training.prediction import predict_batches
 from table_rows import face_rows
@@ -100,7 +100,7 @@ def test_each_class_has_its_own_threshold_unless_one_is_given(predictor):
     thresholds = np.float32([SCORE_THRESHOLDS[name] for name in CLASS_NAMES])
     found = predictor.detect(image)
     assert 0 < len(found) < len(everything)
-    assert_same(found, everything[everything.scores >= thresholds[everything.class_indices]])
+    assert_same(found, one_class_per_face(everything[everything.scores >= thresholds[everything.class_indices]]))
     assert_same(predictor.detect(image, 0.4), everything[everything.scores >= np.float32(0.4)])
     assert len(predictor.detect(image, 1.0)) == 0
     assert predictor.thresholds == SCORE_THRESHOLDS
@@ -111,11 +111,26 @@ def test_a_threshold_of_one_class_leaves_the_others(predictor):
     chosen = maskdet.Predictor(released().onnx_path, score_threshold={name: 0.9})
     assert chosen.thresholds == SCORE_THRESHOLDS | {name: 0.9}
     image = scene_images(2)[1]
-    found = predictor.detect(image)
+    found = predictor.detect(image, SCORE_THRESHOLDS)
     expected = found[(found.class_indices != 0) | (found.scores >= np.float32(0.9))]
     assert 0 < len(expected) < len(found)
     assert_same(chosen.detect(image), expected)
     assert_same(predictor.detect(image, {name: 0.9}), expected)
+
+
+@pytest.mark.parametrize("asked", [None, 0.05])
+def test_a_face_has_one_class_where_the_thresholds_are_the_models_own_or_it_is_asked_for(asked, predictor):
+    image, path = scene_images(2)[1], released().onnx_path
+    every = maskdet.Predictor(path, score_threshold=asked, one_class=False)
+    once = maskdet.Predictor(path, score_threshold=asked, one_class=True)
+    chosen = maskdet.Predictor(path, score_threshold=asked)
+    assert [every.has_one_class, once.has_one_class, chosen.has_one_class] == [False, True, asked is None]
+    assert len(once.detect(image)) < len(every.detect(image))
+    assert_same(once.detect(image), one_class_per_face(every.detect(image)))
+    assert_same(chosen.detect(image), (once if asked is None else every).detect(image))
+    for given in (None, 0.05):
+        assert_same(predictor.detect_at(image, [given])[0], predictor.detect(image, given))
+    assert_same(once.detect_at(image, [0.05])[0], one_class_per_face(every.detect_at(image, [0.05])[0]))
 
 
 def test_one_run_of_the_model_serves_several_thresholds(predictor):

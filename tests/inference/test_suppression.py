@@ -5,12 +5,13 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 import torch
+import torchvision
 from hypothesis import given
 from hypothesis import strategies as st
 
 from crowded_boxes import crowd
 from maskdet.inference.metadata import DetectOptions
-from maskdet.inference.suppression import Detections, select
+from maskdet.inference.suppression import SAME_FACE_IOU, Detections, one_class_per_face, select
 from training_world import compose_config
 
 OPTIONS = DetectOptions(score_threshold=0.05, nms_iou_threshold=0.5, max_candidates=5000, max_detections=300)
@@ -91,3 +92,13 @@ def test_a_box_may_be_two_classes_and_classes_do_not_suppress_each_other():
 def test_arrays_of_unequal_length_are_refused():
     with pytest.raises(ValueError, match=r"expected arrays of shape \(N, 4\), \(N,\), \(N,\), got \[\(2, 4\)"):
         Detections(np.zeros((2, 4), np.float32), np.zeros(1, np.float32), np.zeros(1, np.int64))
+
+
+@given(st.integers(0, 60), st.integers(0, 9))
+def test_of_a_face_that_several_classes_claim_the_likeliest_stays(num_anchors, seed):
+    scores = distinct_scores(3 * num_anchors, seed).reshape(num_anchors, 3)
+    found = select(crowd(num_anchors, seed), scores, replace(OPTIONS, score_threshold=0.3))
+    once = one_class_per_face(found)
+    kept = torchvision.ops.nms(torch.from_numpy(found.boxes_xyxy), torch.from_numpy(found.scores), SAME_FACE_IOU)
+    for ours, before in zip(vars(once).values(), vars(found).values(), strict=True):
+        np.testing.assert_array_equal(ours, before[kept.numpy()])

@@ -10,8 +10,10 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from exported_model import SCORE_THRESHOLDS, SIZE, released, scene_images
+from maskdet.cli import app
 from maskdet.inference.metadata import METADATA_KEY, ModelMetadata
 from maskdet.inference.predictor import Predictor
 from maskdet.inference.runtimes.onnx import OnnxFile
@@ -185,3 +187,22 @@ def test_undefined_metrics_are_null():
         assert report.to_record()[0]["megabytes"] == 0.01
     finally:
         report.files[0].path.unlink()
+
+
+def test_the_command_writes_files_or_says_why_not(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ended = CliRunner().invoke(app, ["export", str(released().folder / "train"), "--output", "out", "--nms"])
+    assert ended.exit_code == 0, ended.output
+    assert {path.suffix for path in (tmp_path / "out").iterdir()} == {".onnx", ".json"}
+    assert "NOTE" not in ended.stdout  # nothing is calibrated
+    assert "largest difference" in ended.stdout
+    (tmp_path / "model.onnx").write_text("no graph")
+    wrong = {
+        "expected a folder of `train` or a .safetensors file": ["model.onnx"],
+        "absent: expected a model file": ["absent"],
+        "--to: expected names out of": ["--to", "tflite"],
+    }
+    for message, words in wrong.items():
+        ended = CliRunner().invoke(app, ["export", "--output", "other", *words])
+        assert (ended.exit_code, message in ended.stderr) == (2, True), ended.output
+    assert not (tmp_path / "other").exists()

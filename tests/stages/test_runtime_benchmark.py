@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
+from typer.testing import CliRunner
 
 from exported_model import SIZE, released, scene_images
+from maskdet.cli import app
 from maskdet.inference.runtime import open_runtime
 from maskdet.inference.suppression import select
 from maskdet.stages import round_robin, runtime_benchmark, runtime_contenders
@@ -140,3 +142,21 @@ def test_what_cannot_be_timed_is_refused(options, message, tmp_path):
     wanted = {"runtimes": ["onnx"], "image_sizes": [], "batch_sizes": [1], "num_threads": 1, "seconds": 0.1} | options
     with pytest.raises(ValueError, match=message):
         run_benchmark([released().onnx_path], output=tmp_path, **wanted)
+
+
+def test_the_command_times_files_or_says_why_not(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = str(released().onnx_path)
+    ended = CliRunner().invoke(app, ["benchmark", model, "--runtimes", "onnx", "--seconds", "0.1", "--threads", "1"])
+    assert ended.exit_code == 0, ended.output
+    assert "| runs on |" in ended.stdout
+    assert len(json.loads((tmp_path / "reports/benchmarks/runtimes.json").read_text())["rows"]) == 1
+    wrong = {
+        "--batch: expected whole numbers": ["--batch", "two"],
+        "--runtimes: expected names out of": ["--runtimes", "tflite"],
+        "expected threads >= 1 and seconds > 0": ["--seconds", "0"],
+        "absent.onnx: expected a model": ["absent.onnx"],
+    }
+    for message, words in wrong.items():
+        ended = CliRunner().invoke(app, ["benchmark", *words, *([] if "absent.onnx" in words else [model])])
+        assert (ended.exit_code, message in ended.stderr) == (2, True), ended.output

@@ -8,7 +8,7 @@ import numpy as np
 
 from maskdet.inference.detectors import TWO_PHASE
 from maskdet.inference.predictor import Predictor
-from maskdet.inference.suppression import Detections
+from maskdet.inference.suppression import Detections, one_class_per_face
 
 SHIPPED_NAME = "reference"
 """What the model that ships is called."""
@@ -89,7 +89,12 @@ class ThresholdedModel:
     Args:
         predictor: The model, shared with other visitors.
         thresholds: By class.
+
+    Attributes:
+        has_one_class: A face is shown once.
     """
+
+    has_one_class = True
 
     def __init__(self, predictor: Predictor, thresholds: Mapping[str, float]) -> None:
         self.class_names, self.thresholds = predictor.class_names, dict(thresholds)
@@ -101,16 +106,16 @@ class ThresholdedModel:
 
 
 def above(found: Detections, thresholds: Sequence[float]) -> Detections:
-    """Return the detections that reach the threshold of their class, in their order.
+    """Return the faces that reach the threshold of a class, each once, in their order.
 
-    Equal to what the model returns when it is asked with these thresholds, as none is below `LOWEST_SCORE`: a box
-    never drops a better one.
+    Equal to what the model returns when it is asked with these thresholds for one class a face, as none is below
+    `LOWEST_SCORE`: a box never drops a better one.
 
     Args:
         found: Faces from `LOWEST_SCORE` on.
         thresholds: One for each class.
     """
-    return found[found.scores >= np.array(thresholds, np.float32)[found.class_indices]]
+    return one_class_per_face(found[found.scores >= np.array(thresholds, np.float32)[found.class_indices]])
 
 
 def open_models(

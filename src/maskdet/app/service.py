@@ -13,7 +13,7 @@ from maskdet.app.results import ModelAnswer, PictureResult, ResultStore, VideoRe
 from maskdet.app.uploads import BROKEN, UploadError, check_pixels, check_size, check_video_file, read_upload
 from maskdet.app.work import WorkQueue
 from maskdet.inference.images_in import Picture
-from maskdet.inference.suppression import Detections
+from maskdet.inference.suppression import Detections, one_class_per_face
 from maskdet.inference.thresholds import ScoreThreshold
 from maskdet.inference.video.opening import open_frames
 from maskdet.inference.video.run import Progress, VideoOptions, predict_video
@@ -66,7 +66,7 @@ class AppService:
     ) -> tuple[Picture, Detections]:
         """Return a picture that a program sent, and its faces; see `read_upload` for the errors."""
         picture = read_upload(content, self.limits)
-        return picture, model.predictor.detect(picture.pixels, score_threshold)
+        return picture, one_class_per_face(model.predictor.detect(picture.pixels, score_threshold))
 
     def look_at_picture(self, path: Path, model_names: Sequence[str]) -> str:
         """Run models on a picture that a person sent; return the name of its result.

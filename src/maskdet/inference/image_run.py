@@ -121,6 +121,7 @@ class _ImageRun:
             predictor.model_path,
             runtime=predictor.runtime_name,
             calibrated=predictor.is_calibrated,
+            one_class=predictor.has_one_class,
             thresholds=predictor.thresholds,
             apply_exif=self._apply_exif,
             blurs_faces=output.blurs_faces,

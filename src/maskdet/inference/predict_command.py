@@ -27,7 +27,8 @@ class PredictOptions:
     Attributes:
         output: Folder for the results; made where it is missing.
         formats: As `parse_formats` reads it.
-        model: As `Predictor` takes it, and so `runtime`, `num_threads`, `score_threshold` and `calibrated`.
+        model: As `Predictor` takes it, and so `runtime`, `num_threads`, `score_threshold`, `calibrated` and
+            `one_class`.
         has_pictures: Whether annotated pictures and videos are written.
         blurs_faces: Whether faces in these are blurred.
         apply_exif: Whether pictures are turned as their EXIF orientation says.
@@ -44,6 +45,7 @@ class PredictOptions:
     num_threads: int | None = None
     score_threshold: float | dict[str, float] | None = None
     calibrated: bool = False
+    one_class: bool | None = None
     has_pictures: bool = True
     blurs_faces: bool = False
     apply_exif: bool = True
@@ -118,6 +120,7 @@ class PredictReport:
                 "class_names": list(predictor.class_names),
                 "score_thresholds": predictor.thresholds,
                 "is_calibrated": predictor.is_calibrated,
+                "has_one_class": predictor.has_one_class,
             },
             "images": self._image_record(self.images) if self.images else None,
             "videos": [video.to_record() for video in self.videos],
@@ -161,6 +164,7 @@ def run_predict(words: Sequence[str], options: PredictOptions) -> PredictReport:
         score_threshold=options.score_threshold,
         num_threads=options.num_threads,
         calibrated=options.calibrated,
+        one_class=options.one_class,
     )
     report = PredictReport(predictor, OutputOptions(options.output, formats, options.has_pictures, options.blurs_faces))
     if sources.images:

@@ -11,7 +11,7 @@ from maskdet.inference.detectors import Detector, OneStageDetector, model_path, 
 from maskdet.inference.images_in import ImageSource, check_rgb, read_picture
 from maskdet.inference.metadata import DetectorMetadata
 from maskdet.inference.runtime import Runtime
-from maskdet.inference.suppression import Detections
+from maskdet.inference.suppression import Detections, one_class_per_face
 from maskdet.inference.thresholds import ClassThresholds, ScoreThreshold
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ class Predictor:
             holds for the whole process.
         calibrated: Scores are the probabilities that a detection is right, by the calibrator in the model's metadata;
             a `score_threshold` is a probability then. The model's own thresholds choose the same faces as without.
+        one_class: Whether a face that several classes claim is returned once, as the likeliest. None: yes with the
+            model's own thresholds, no with others, for average precision wants the detections of every class.
 
     Attributes:
         class_names: In the order of class indices.
@@ -38,6 +40,7 @@ class Predictor:
         runtime_name: What runs it.
         model_path: Where the model lies; None where it was loaded by others.
         is_calibrated: Whether scores are probabilities.
+        has_one_class: Whether `thresholds` go with one class a face.
 
     Raises:
         FileNotFoundError: If there is no such file, or the package ships no model.
@@ -58,27 +61,36 @@ class Predictor:
         score_threshold: ScoreThreshold | None = None,
         num_threads: int | None = None,
         calibrated: bool = False,
+        one_class: bool | None = None,
     ) -> None:
         self.model_path: Path | None = model_path(model)
-        self._set_up(open_detector(self.model_path, runtime, num_threads), score_threshold, calibrated)
+        self._set_up(open_detector(self.model_path, runtime, num_threads), score_threshold, calibrated, one_class)
 
     @classmethod
     def of_runtime(
-        cls, runtime: Runtime, score_threshold: ScoreThreshold | None = None, calibrated: bool = False
+        cls,
+        runtime: Runtime,
+        score_threshold: ScoreThreshold | None = None,
+        calibrated: bool = False,
+        one_class: bool | None = None,
     ) -> "Predictor":
         """Return a predictor of a model that is loaded already."""
         predictor = cls.__new__(cls)
         predictor.model_path = None
-        predictor._set_up(OneStageDetector(runtime), score_threshold, calibrated)
+        predictor._set_up(OneStageDetector(runtime), score_threshold, calibrated, one_class)
         return predictor
 
-    def _set_up(self, detector: Detector, score_threshold: ScoreThreshold | None, calibrated: bool) -> None:
+    def _set_up(
+        self, detector: Detector, score_threshold: ScoreThreshold | None, calibrated: bool, one_class: bool | None
+    ) -> None:
         self._detector = detector
         self.metadata: DetectorMetadata = detector.metadata
         self.class_names, self.runtime_name = self.metadata.class_names, detector.runtime_name
         self.is_calibrated = calibrated
         self._calibration = Calibration.of_metadata(self.metadata) if calibrated else None
         self._thresholds = ClassThresholds(self.metadata, self._calibration, score_threshold)
+        self._one_class = one_class
+        self.has_one_class = score_threshold is None if one_class is None else one_class
 
     @property
     def thresholds(self) -> dict[str, float]:
@@ -94,7 +106,7 @@ class Predictor:
 
         Returns:
             Boxes in pixels of the image, clipped to it, each with an area; best first; none below its class's
-            threshold.
+            threshold; of a face one class or each, see `one_class` of the constructor.
 
         Raises:
             ValueError: If the array is no such image, or a threshold is none.
@@ -113,7 +125,8 @@ class Predictor:
         for image in images_rgb:
             check_rgb(image)
         thresholds = self._chosen(score_threshold)
-        return [thresholds.keep(found) for found in self._detector.detect_batch(images_rgb, thresholds.floor)]
+        found = self._detector.detect_batch(images_rgb, thresholds.floor)
+        return [self._kept(of_image, thresholds, score_threshold) for of_image in found]
 
     def detect_at(self, image_rgb: np.ndarray, score_thresholds: Sequence[ScoreThreshold | None]) -> list[Detections]:
         """Return the faces of an image at several thresholds, e.g. to show and to blur, for one run of the model.
@@ -128,12 +141,19 @@ class Predictor:
         check_rgb(image_rgb)
         every = [self._chosen(threshold) for threshold in score_thresholds]
         found = self._detector.detect_batch([image_rgb], min(thresholds.floor for thresholds in every))[0]
-        return [thresholds.keep(found) for thresholds in every]
+        return [self._kept(found, *pair) for pair in zip(every, score_thresholds, strict=True)]
 
     def _chosen(self, score_threshold: ScoreThreshold | None) -> ClassThresholds:
         if score_threshold is None:
             return self._thresholds
         return ClassThresholds(self.metadata, self._calibration, score_threshold)
+
+    def _kept(
+        self, found: Detections, thresholds: ClassThresholds, score_threshold: ScoreThreshold | None
+    ) -> Detections:
+        has_one_class = self.has_one_class if score_threshold is None else bool(self._one_class)
+        kept = thresholds.keep(found)
+        return one_class_per_face(kept) if has_one_class else kept
 
     def predict(
         self, image: ImageSource, score_threshold: ScoreThreshold | None = None, *, apply_exif: bool = True

@@ -15,7 +15,7 @@ from maskdet.inference.suppression import Detections
 from maskdet.schema import PREDICTIONS, write_table
 from maskdet.stages.export_agreement import MIN_SHARE, Agreement, agreement, candidates
 from maskdet.stages.export_evaluation import GroundTruth, fold_metrics, loss_lines, predict_fold
-from maskdet.stages.export_files import FORMATS, FP32, ONNX, OPENVINO, PRECISIONS, ExportedFile, FileWriter
+from maskdet.stages.export_files import FORMATS, FP32, INT8, ONNX, OPENVINO, PRECISIONS, ExportedFile, FileWriter
 from maskdet.stages.export_inputs import FramedImages, calibration_images, check_images
 from maskdet.stages.export_source import ExportSource, open_source
 from maskdet.stages.json_report import write_json
@@ -98,7 +98,9 @@ def run_export(
     output.mkdir(parents=True, exist_ok=True)
     report = ExportReport()
     with TemporaryDirectory(dir=output, prefix=".export.") as folder:
-        writer = FileWriter(source, Path(folder), calibration_images(framing, source.fold, calibration, root))
+        needs_ranges = INT8 in chosen[1]
+        ranges = calibration_images(framing, source.fold, calibration, root) if needs_ranges else None
+        writer = FileWriter(source, Path(folder), ranges)
         expected = [_torch_candidates(source, pixels) for pixels in compared_on]
         print(f"compared with torch on {compared_on.description}, at {source.metadata.size} px:")
         for file in writer.write(*chosen, has_suppression):

@@ -79,12 +79,12 @@ class FileWriter:
     Attributes:
         source: The detector.
         folder: Where to.
-        calibration: What INT8 files are calibrated on.
+        calibration: What INT8 files are calibrated on; None: there will be none.
     """
 
     source: ExportSource
     folder: Path
-    calibration: FramedImages
+    calibration: FramedImages | None = None
 
     def write(self, formats: Sequence[str], precisions: Sequence[str], has_suppression: bool) -> Iterator[ExportedFile]:
         """Write the files one after the other, each as soon as it is asked for.

@@ -19,7 +19,7 @@ METRICS = ("map", "map_50", "map_75", *(f"{key}/{name}" for key in ("ap", "ap_50
 
 
 def run(cfg: DictConfig, workspace: Workspace) -> dict:
-    """Write `build/release/details.json`: thresholds, metrics with intervals, calibrator, data.
+    """Write `build/release/details.json`: thresholds and what they give, metrics with intervals, calibrator, data.
 
     Args:
         cfg: Reads `data.name`, `evaluate.score_threshold`, `split.train_folds`, `split.num_folds`.
@@ -42,6 +42,7 @@ def run(cfg: DictConfig, workspace: Workspace) -> dict:
     annotations = read_table(workspace.input("build/table/annotations.parquet"), ANNOTATIONS)
     details = {
         "score_thresholds": {name: _threshold(thresholds[name], cfg) for name in CLASS_NAMES},
+        "operating_points": {name: _operating_point(thresholds[name]) for name in CLASS_NAMES},
         "metrics": _metrics(metrics),
         "metrics_are_of": f"{metrics['val']['num_images']} images, each judged by a model that had not seen its group",
         "calibrator": calibrator,
@@ -60,6 +61,12 @@ def _threshold(choices: dict, cfg: DictConfig) -> float:
     """Return the threshold of best F1; of a class without one, the display threshold."""
     best = choices["best_f1"]["score_threshold"]
     return cfg.evaluate.score_threshold if best is None else best
+
+
+def _operating_point(choices: dict) -> dict[str, float]:
+    """Return precision, recall and F1 out of fold at the threshold of best F1; nothing of a class without one."""
+    best = choices["best_f1"]
+    return {} if best["score_threshold"] is None else {key: best[key] for key in ("precision", "recall", "f1")}
 
 
 def _metrics(metrics: dict) -> dict:

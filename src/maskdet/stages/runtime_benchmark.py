@@ -1,5 +1,6 @@
 """`maskdet benchmark`: how long models take from pixels to faces, with every runtime, against plain torch."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -122,6 +123,11 @@ def time_and_write(
     with atomic_file(output / f"{REPORT_NAME}.md") as temporary:
         temporary.write_text(text, encoding="utf-8")
     return rows
+
+
+def available_threads() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def parse_numbers(text: str, option: str) -> list[int]:

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from maskdet.inference.privacy import BLUR_SCORE_THRESHOLD
-from maskdet.inference.suppression import Detections
+from maskdet.inference.suppression import Detections, one_class_per_face
 from maskdet.inference.thresholds import ScoreThreshold
 from maskdet.inference.video.faces import VideoFace, faces_of
 from maskdet.inference.video.frames import Frame, FrameSource, VideoInfo
@@ -39,10 +39,12 @@ class FrameDetector(Protocol):
     Attributes:
         class_names: In the order of class indices.
         thresholds: By class name: faces from this score on are shown.
+        has_one_class: Whether a face that several classes claim is shown once; people who are followed always are.
     """
 
     class_names: tuple[str, ...]
     thresholds: dict[str, float]
+    has_one_class: bool
 
     def detect(self, image_rgb: np.ndarray, score_threshold: ScoreThreshold | None = None) -> Detections:
         """Return the faces of a frame, best first; called from several threads at once."""
@@ -229,7 +231,8 @@ class _VideoRun:
         """Return the faces to show: those of people, or those from the thresholds on."""
         is_shown = found.scores >= self._thresholds[found.class_indices]
         if self._tracker is None:
-            return faces_of(found[is_shown])
+            shown = found[is_shown]
+            return faces_of(one_class_per_face(shown) if self._predictor.has_one_class else shown)
         return self._tracker.update(found[is_shown | (found.scores >= TRACKING_SCORE_THRESHOLD)], seconds)
 
     def _write_counts(self, folder: Path, stem: str, files: Sequence[Path]) -> None:

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from maskdet.boxes import box_iou
-from maskdet.inference.suppression import Detections
+from maskdet.inference.suppression import Detections, one_class_per_face
 from maskdet.inference.video.faces import VideoFace
-from maskdet.nms import suppress
 
 LOST_SECONDS = 1.0
 """How long a person may be hidden and keeps the number."""
@@ -25,7 +24,6 @@ HALF_LIFE_SECONDS = 0.5
 TRACKING_SCORE_THRESHOLD = 0.1
 """Detections from this score on continue a person."""
 
-_SAME_FACE_IOU = 0.5
 _BEGIN = 0.5  # what a class's threshold becomes for the tracker, which knows one threshold alone
 
 
@@ -161,10 +159,9 @@ def _faces_of(found: Detections, num_classes: int) -> tuple[Detections, np.ndarr
 
     Returns:
         The best detection of each of K faces, best first, and (K, C) float64, the highest score of each class among
-        the detections that overlap it by `_SAME_FACE_IOU`.
+        the detections of this face.
     """
-    kept = suppress(found.boxes_xyxy, _SAME_FACE_IOU, max(len(found), 1))
-    faces = found[kept]
+    faces = one_class_per_face(found)
     scores = np.zeros((len(faces), num_classes))
     if len(faces):
         owners = box_iou(faces.boxes_xyxy, found.boxes_xyxy).argmax(axis=0)  # (N,) which face a detection belongs to
