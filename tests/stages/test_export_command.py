@@ -199,7 +199,7 @@ def test_the_command_writes_files_or_says_why_not(tmp_path, monkeypatch):
     (tmp_path / "model.onnx").write_text("no graph")
     wrong = {
         "expected a folder of `train` or a .safetensors file": ["model.onnx"],
-        "absent: expected a model file": ["absent"],
+        "absent: expected a folder of `train` or a .safetensors file, found none": ["absent"],
         "--to: expected names out of": ["--to", "tflite"],
     }
     for message, words in wrong.items():

@@ -49,6 +49,8 @@ def open_source(model: Path | None, image_size: int | None = None, root: Path = 
         ValueError: If it is of another kind, or the size is no multiple of the detector's stride.
     """
     path = shipped_model_path().with_suffix(".safetensors") if model is None else model
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: expected a folder of `train` or a .safetensors file, found none")
     if not path.is_dir() and path.suffix.lower() != ".safetensors":
         raise ValueError(f"{path}: expected a folder of `train` or a .safetensors file, got another file")
     runtime = TorchRuntime(path, device="cpu")
