@@ -57,11 +57,17 @@ def run(project: Path, *command: str, expect: int = 0, as_stage: bool = False, s
     return done.stdout if stdout_only else printed
 
 
-def make_project(folder: Path, num_images: int = 12) -> Path:
-    """Copy the pipeline's files into a new repository with an archive of a few scenes."""
+def copy_package(folder: Path) -> Path:
+    """Copy the code and its config: all that a stage needs which a person starts."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("conf", "src"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
+def make_project(folder: Path, num_images: int = 12) -> Path:
+    """Copy the pipeline's files into a new repository with an archive of a few scenes."""
+    copy_package(folder)
     for name in ("dvc.yaml", "params.yaml", ".gitignore"):
         shutil.copy(ROOT / name, folder / name)
     write_sample(folder / "data" / "sample.zip", num_images=num_images, seed=0)

@@ -2,18 +2,17 @@
 
 from pathlib import Path
 
-from end_to_end.project_copy import TINY, compose, make_project, run
+from end_to_end.project_copy import copy_package, run
+from training_world import SHRUNK, write_world
 from wandb_file import read_offline_runs
 
 
 def test_four_jobs_leave_four_folders_and_four_runs(tmp_path: Path) -> None:
-    project = make_project(tmp_path / "project")
-    compose(project)
-    for stage in ("fetch", "table", "split"):
-        run(project, "python", "-m", f"maskdet.stages.{stage}", as_stage=True)
-    choices = ("model=efficientdet_lite0,efficientdet_lite1", "fold=0,1")
-    tiny = [override for override in TINY if override != "data=sample"]
-    run(project, "python", "-m", "maskdet.stages.train", "--multirun", "data=sample", *choices, *tiny)
+    project = copy_package(tmp_path / "project")
+    write_world(project)
+    choices = ("model=efficientdet_lite0,efficientdet_lite1", "fold=0,1", "trainer.max_epochs=1", "logger=wandb")
+    shrunk = [override for override in SHRUNK if not override.startswith(("model=", "logger=", "trainer.max_epochs="))]
+    run(project, "python", "-m", "maskdet.stages.train", "--multirun", *choices, *shrunk)
 
     weights = sorted(path.relative_to(project) for path in project.rglob("weights.safetensors"))
     assert len(weights) == 4

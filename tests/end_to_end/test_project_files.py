@@ -1,5 +1,6 @@
 """Files of the repository that must agree with each other."""
 
+import functools
 import importlib
 import re
 import subprocess
@@ -27,15 +28,14 @@ WITHOUT_EFFECT = {
 """What a stage imports to show its work, not to do it: an edit there must not run it again."""
 
 
-@pytest.fixture(scope="module")
-def imports() -> grimp.ImportGraph:
-    return _import_graph()
-
-
-def _import_graph() -> grimp.ImportGraph:
+@functools.cache
+def imports_without(packages: tuple[str, ...]) -> grimp.ImportGraph:
+    """Return who imports whom, as if these packages did not exist; the same graph at each call."""
     graph = grimp.build_graph("maskdet", cache_dir=None)
     # `maskdet.Predictor` is imported by whoever asks for it, not by who asks for the package's version.
     graph.remove_import(importer="maskdet", imported="maskdet.inference.predictor")
+    for name in [module for module in graph.modules if module.startswith(packages)]:
+        graph.remove_module(name)
     return graph
 
 
@@ -46,11 +46,10 @@ def test_params_yaml_in_git_is_what_conf_composes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stage", sorted(EVERY_STAGE))
-def test_a_stage_depends_on_all_code_that_it_runs(stage: str, imports: grimp.ImportGraph) -> None:
+def test_a_stage_depends_on_all_code_that_it_runs(stage: str) -> None:
     module = EVERY_STAGE[stage]["cmd"].split()[2]
-    silent = WITHOUT_EFFECT.get(module.rsplit(".", 1)[-1], ())
-    trimmed = _without(imports, silent)
-    needed = {_file(name) for name in {module, *trimmed.find_upstream_modules(module)}}
+    imports = imports_without(WITHOUT_EFFECT.get(module.rsplit(".", 1)[-1], ()))
+    needed = {_file(name) for name in {module, *imports.find_upstream_modules(module)}}
     deps = [ROOT / dep for dep in EVERY_STAGE[stage]["deps"] if dep.startswith("src/")]
     uncovered = {path for path in needed if not any(path == dep or dep in path.parents for dep in deps)}
     assert not {path for path in uncovered if path.name != "__init__.py"}
@@ -94,13 +93,6 @@ def test_pictures_of_photos_are_neither_committed_nor_pushed() -> None:
 def _file(module: str) -> Path:
     path = ROOT / "src" / Path(*module.split("."))
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-
-
-def _without(imports: grimp.ImportGraph, packages: tuple[str, ...]) -> grimp.ImportGraph:
-    trimmed = _import_graph() if packages else imports
-    for name in [module for module in trimmed.modules if module.startswith(packages or ("\0",))]:
-        trimmed.remove_module(name)
-    return trimmed
 
 
 README = (ROOT / "README.md").read_text()
