@@ -1,5 +1,7 @@
 """A world small enough to train in: drawn images with their tables, and the real config shrunk to fit them."""
 
+import copy
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +78,12 @@ COLOURS = ((40, 90, 200), (220, 180, 140), (200, 60, 90))
 
 
 def compose_config(*overrides: str) -> DictConfig:
-    """Return the committed config with overrides, as the command line would."""
+    """Return the committed config with overrides, as the command line would; the caller's own copy."""
+    return copy.deepcopy(_composed(overrides))
+
+
+@functools.cache  # half a second a time
+def _composed(overrides: tuple[str, ...]) -> DictConfig:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return compose("config", list(overrides))
 
