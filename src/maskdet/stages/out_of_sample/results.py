@@ -223,7 +223,7 @@ def _frame(subject: Subject, found: _Found, predictor: Predictor, notes: Sequenc
 
 def _facts(subject: Subject, found: _Found, predictor: Predictor) -> list[tuple[str, str]]:
     """Return (label, text) of model, set and classes."""
-    data = predictor.metadata.details.get("data")
+    data, labels = predictor.metadata.details.get("data"), subject.labelled.format if subject.plan else "no labels"
     trained_on = data.get("name") if isinstance(data, Mapping) else None
     facts = [
         (
@@ -231,7 +231,7 @@ def _facts(subject: Subject, found: _Found, predictor: Predictor) -> list[tuple[
             f"{predictor.model_path.name if predictor.model_path else 'in memory'}, run by {predictor.runtime_name}",
         ),
         ("trained on", str(trained_on or "it does not say")),
-        ("set", f"{subject.name}, {subject.labelled.format}, {len(subject.labelled.images)} images"),
+        ("set", f"{subject.name}, {labels}, {len(subject.labelled.images)} images"),
         (
             "images looked up",
             "in the lists of the project's sets, by the hash of their pixels; a copy that was scaled, cropped or saved "
