@@ -47,9 +47,9 @@ restore: $(STAMP)  ## Return from the demo to the committed run
 	@rm -rf build/train build/predictions
 	@dvc checkout --quiet --allow-missing || true
 
-test: $(STAMP)  ## Run the whole test suite
+test: $(STAMP)  ## Run the whole test suite, one process a core, four at most
 	@dvc pull --quiet data.dvc
-	@pytest
+	@OMP_NUM_THREADS=1 pytest --numprocesses=logical --maxprocesses=4 --no-loadscope-reorder
 
 lint: $(STAMP)  ## Check style, docstrings and the direction of imports
 	@ruff format --check --quiet .
