@@ -65,16 +65,16 @@ def test_no_value_depends_on_the_machine_or_the_hour(path):
 
 @pytest.mark.parametrize("name", choices_of("framing"))
 def test_framings_are_built(name):
-    framing = instantiate(compose_config(f"framing={name}", "experiment=reference").framing, _convert_="all")
+    framing = instantiate(compose_config(f"framing={name}").framing, _convert_="all")
     assert framing.size % 128 == 0
 
 
 @pytest.mark.parametrize("name", choices_of("model"))
 def test_models_are_built(name):
-    cfg = compose_config(f"model={name}", "model.pretrained=none")
-    detect = OmegaConf.to_container(cfg.predict.detect)
+    cfg = compose_config(f"model={name}")
+    options = {"num_classes": len(CLASS_NAMES), "detect": OmegaConf.to_container(cfg.predict.detect)}
     with torch.device("meta"):  # shapes without numbers: the largest has 52 M parameters
-        detector = instantiate(cfg.model, num_classes=len(CLASS_NAMES), detect=detect, _convert_="all")
+        detector = instantiate(cfg.model, pretrained="none", **options, _convert_="all")
     assert detector.config.name == cfg.model.architecture == f"tf_{name}"
     assert detector.config.num_classes == len(CLASS_NAMES)
 
@@ -82,9 +82,9 @@ def test_models_are_built(name):
 @pytest.mark.parametrize("optimizer", choices_of("optimizer"))
 @pytest.mark.parametrize("scheduler", choices_of("scheduler"))
 def test_optimizers_and_schedules_are_built(optimizer, scheduler):
-    cfg = compose_config(f"optimizer={optimizer}", f"scheduler={scheduler}")
-    made = instantiate(cfg.optimizer.constructor)([{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": 0.1}])
-    schedule = instantiate(cfg.scheduler)(made, total_steps=200)
+    constructor = compose_config(f"optimizer={optimizer}").optimizer.constructor
+    made = instantiate(constructor)([{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": 0.1}])
+    schedule = instantiate(compose_config(f"scheduler={scheduler}").scheduler)(made, total_steps=200)
     assert 0 < schedule.get_last_lr()[0] < 0.1  # in its warm-up
 
 
@@ -169,7 +169,7 @@ def names_read(*patterns: str) -> set[str]:
 def test_every_key_is_read(group):
     unread = set()
     for name in choices_of(group):
-        node = OmegaConf.to_container(compose_config(f"{group}={name}", "experiment=reference")[group])
+        node = OmegaConf.to_container(compose_config(f"{group}={name}")[group])
         if "_target_" not in node:
             unread |= {key for key in leaf_keys(node) if key.split(".")[-1] not in names_read(*READERS[group])}
     assert not unread
