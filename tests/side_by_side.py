@@ -18,6 +18,15 @@ SHARED_FOLDERS = ("tests/data/audit/", "tests/reporting/", "tests/training/")
 
 EXPORTED = "exported models"
 
+LONG = (
+    "tests/end_to_end/test_pipeline.py",
+    EXPORTED,
+    "tests/training/",
+    "tests/conf/test_conf.py",
+    "tests/end_to_end/test_multirun.py",
+)
+"""Groups that take most of a minute or more: begun first, so that no process waits for another at the end."""
+
 
 class GroupScheduling(LoadScopeScheduling):
     """Deals out the groups of `group_of`, each to one process, in the order in which they were collected."""
@@ -39,7 +48,6 @@ def _group_of_file(file: str) -> str:
 
 
 def turn_of(nodeid: str) -> int:
-    """Return when a test's group is dealt out: the long ones first, so that no process waits for another at the end."""
-    if nodeid.startswith("tests/end_to_end/"):
-        return 0
-    return 1 if group_of(nodeid) == EXPORTED else 2
+    """Return when a test's group is dealt out: the long ones in their order, then all others."""
+    group = group_of(nodeid)
+    return LONG.index(group) if group in LONG else len(LONG)
