@@ -128,8 +128,12 @@ class ColourPredictor:
         self.classes, self.scores = classes, scores
         self.thresholds = dict.fromkeys(CLASS_NAMES, 0.5)
 
-    def detect(self, image_rgb: np.ndarray, score_threshold: float | None = None) -> Detections:
+    def thresholds_of(self, model_score: float) -> dict[str, float]:
+        return dict.fromkeys(CLASS_NAMES, model_score)
+
+    def detect(self, image_rgb: np.ndarray, score_threshold: float | dict[str, float] | None = None) -> Detections:
         lowest = 0.5 if score_threshold is None else score_threshold
+        lowest = min(lowest.values()) if isinstance(lowest, dict) else lowest
         boxes, scores, classes = [], [], []
         for person in np.argsort(-np.array(self.scores), kind="stable"):
             for box in _plates(image_rgb, COLOURS[person]):

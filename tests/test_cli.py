@@ -78,7 +78,7 @@ def test_a_bad_image_is_reported_and_the_others_are_done(folder, model, tmp_path
 def test_a_single_file_that_is_no_image_is_a_failure(tmp_path, model):
     (tmp_path / "notes.txt").write_text("hello")
     ended = run_cli("predict", tmp_path / "notes.txt", "--model", model, "--output", tmp_path / "out")
-    assert ended.exit_code == 1
+    assert ended.exit_code == 2  # nothing was done
     assert "notes.txt: expected an image" in ended.stderr
     assert "none was read" in ended.stdout
 

@@ -7,6 +7,7 @@ wrong words, no input, a wrong model, no place to write; 130, stopped by Ctrl-C,
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ import typer
 
 if TYPE_CHECKING:
     from maskdet.inference.predict_command import PredictReport
+    from maskdet.stages.out_of_sample.command import EvaluateReport
 
 SOME_FAILED, NOTHING_DONE, INTERRUPTED = 1, 2, 130
 
@@ -115,7 +117,7 @@ def predict(
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(NOTHING_DONE) from error
     _tell(report, as_json)
-    raise typer.Exit(INTERRUPTED if report.is_interrupted else SOME_FAILED if report.failures else 0)
+    raise typer.Exit(_exit_code(report))
 
 
 @app.command()
@@ -398,7 +400,7 @@ def evaluate(
         done = f"{report.num_done} of {report.num_images} images are predicted"
         typer.echo(f"interrupted: {done}, nothing is judged; the same command goes on from there", err=True)
     _tell_failures(report.failures)
-    raise typer.Exit(INTERRUPTED if report.is_interrupted else SOME_FAILED if report.failures else 0)
+    raise typer.Exit(_exit_code(report))
 
 
 @app.command("app")
@@ -457,6 +459,14 @@ def dashboard(
         raise typer.Exit(NOTHING_DONE) from error
 
 
+def _exit_code(report: "PredictReport | EvaluateReport") -> int:
+    if report.is_interrupted:
+        return INTERRUPTED
+    if report.failures:
+        return SOME_FAILED if report.num_done else NOTHING_DONE
+    return 0
+
+
 def _parsed_thresholds(words: Sequence[str]) -> float | dict[str, float] | None:
     """Return one number for all classes, or one by class; None where there is no word."""
     for_all, by_class = None, {}
@@ -484,7 +494,8 @@ def _tell(report: "PredictReport", as_json: bool) -> None:
     typer.echo(json.dumps(report.to_record()) if as_json else "\n".join(report.lines()))
     _tell_failures(report.failures)
     if report.is_interrupted:
-        typer.echo("interrupted: the results are those until then; the same command goes on from there", err=True)
+        rest = "the same command goes on with the pictures" if report.images else "the same command begins anew"
+        typer.echo(f"interrupted: the results are those until then; {rest}", err=True)
 
 
 def _tell_failures(failures: Mapping[str, str]) -> None:
@@ -497,6 +508,9 @@ def _tell_failures(failures: Mapping[str, str]) -> None:
 
 def main() -> None:
     """Run the command line; a stop before any image is predicted is an exit code too, not a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names of files may be no text
     try:
         app()
     except KeyboardInterrupt:

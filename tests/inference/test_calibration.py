@@ -122,3 +122,15 @@ def test_a_broken_record_is_named(case):
 def test_a_model_without_a_calibrator_is_named():
     with pytest.raises(ValueError, match="expected a model with a calibrator in its metadata, got one without"):
         Calibration.of_metadata(replace(METADATA, details={}))
+
+
+@given(st.floats(0, 1, width=32), st.lists(st.floats(0, 1, width=32), max_size=30))
+def test_a_score_of_the_model_keeps_the_same_with_and_without_calibration(score, scores):
+    scores = np.sort(np.array(scores, np.float32))[::-1]
+    found = Detections(np.zeros((len(scores), 4), np.float32), scores, np.arange(len(scores)) % 2)
+    kept = []
+    for calibration in (None, CALIBRATION):
+        threshold = ClassThresholds(METADATA, calibration, None).of_model_score(score)
+        kept.append(ClassThresholds(METADATA, calibration, threshold).keep(found))
+    assert len(kept[1]) >= len(kept[0])  # equal probabilities of unequal scores may be kept too
+    assert len(kept[0]) == (scores >= np.float32(score)).sum()

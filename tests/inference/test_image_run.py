@@ -178,3 +178,60 @@ def test_an_output_that_cannot_be_written_ends_the_run(predictor, images, tmp_pa
     (tmp_path / "out").write_text("a file is in the way")
     with pytest.raises(OSError, match="out"):
         predict_images(predictor, images, OutputOptions(tmp_path / "out", ["csv"], has_pictures=True))
+
+
+@pytest.mark.parametrize("word", [".", "1.png"])
+def test_no_picture_replaces_its_original(word, predictor, tmp_path, monkeypatch):
+    photos = tmp_path / "pictures"
+    photos.mkdir()
+    for name in ("1.png", "2.png"):
+        (photos / name).write_bytes(noise_png(1))
+    monkeypatch.chdir(photos)
+    before = contents(tmp_path)
+    output = OutputOptions(tmp_path, ["csv"], has_pictures=True)
+    with pytest.raises(ValueError, match=r"pictures/1\.png: expected another --output"):
+        predict_images(predictor, find_sources([word]).images, output)
+    assert contents(tmp_path) == before
+    predict_images(predictor, find_sources([word]).images, OutputOptions(tmp_path, ["csv"], has_pictures=False))
+
+
+@pytest.mark.parametrize("name", ["voc", "yolo"])
+def test_no_folder_of_somebody_else_is_replaced(name, predictor, images, tmp_path):
+    output = OutputOptions(tmp_path / "out", [name], has_pictures=False)
+    foreign = output.folder / name / "labels/diary.txt"
+    foreign.parent.mkdir(parents=True)
+    foreign.write_text("dear")
+    with pytest.raises(ValueError, match=rf"out/{name}: expected a new folder or an earlier result"):
+        predict_images(predictor, images, output)
+    assert foreign.read_text() == "dear"
+    foreign.unlink()
+    foreign.parent.rmdir()
+    for _ in range(2):  # an empty one and one of ours may be replaced
+        assert len(predict_images(predictor, images, output).results) == 4
+    assert any((output.folder / name).rglob("1.*"))
+
+
+def test_two_images_of_one_picture_are_refused_before_anything_is_done(predictor, tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in ("a.webp", "a.webp.png"):
+        (tmp_path / "in" / name).write_bytes(noise_png(1))
+    images = find_sources([tmp_path / "in"]).images
+    with pytest.raises(ValueError, match=r"expected a picture an image, got a\.webp and a\.webp\.png"):
+        predict_images(predictor, images, OutputOptions(tmp_path / "out", ["csv"], has_pictures=True))
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_unblurred_picture_of_an_earlier_run_stays(predictor, images, tmp_path, monkeypatch):
+    plain = OutputOptions(tmp_path / "out", ["csv"], has_pictures=True)
+    predict_images(predictor, images, plain)
+    before = contents(plain.folder)
+    with monkeypatch.context() as patched:
+        stop_after(3, KeyboardInterrupt, patched)
+        tables = OutputOptions(plain.folder, ["csv"], has_pictures=False, blurs_faces=True)
+        predict_images(predictor, images, tables)
+    images[0].path.write_text("broken by now")
+    blurred = OutputOptions(plain.folder, ["csv"], has_pictures=True, blurs_faces=True)
+    assert images[0].file_name in predict_images(predictor, images, blurred).failures
+    after = contents(plain.folder)
+    assert f"pictures/{images[0].file_name}" not in after
+    assert all(after[name] != before[name] for name in after if name.startswith("pictures/"))

@@ -19,7 +19,7 @@ from maskdet.inference.images_in import read_picture
 from maskdet.inference.predictor import Predictor
 from maskdet.inference.scoring_folder import write_scoring_folder
 from maskdet.inference.scoring_folder.score import resize
-from maskdet.inference.suppression import Detections
+from maskdet.inference.suppression import Detections, one_class_per_face
 from maskdet.stages.export_agreement import agreement
 
 DEPENDENCIES = ("numpy", "onnxruntime", "pillow")
@@ -56,6 +56,8 @@ def images(tmp_path_factory):
     scenes[3].save(place / "turned.jpg", exif=turned, quality=95)
     scenes[4].convert("RGBA").save(place / "alpha.png")
     scenes[4].resize((SIZE, SIZE - 40)).save(place / "unscaled.png")
+    deep = np.asarray(scenes[0].convert("L")).astype(np.uint16) * 257
+    assert cv2.imwrite(str(place / "grey_16_bit.png"), deep)
     return sorted(place.iterdir())
 
 
@@ -76,10 +78,25 @@ def test_the_script_alone_gives_the_boxes_of_the_predictor(folder, packages, ima
         expected = predictor.detect(read_picture(path).pixels)
         assert len(expected) > 5
         compared = agreement([expected], [found])
+        assert len(one_class_per_face(found)) == len(found)
         if path.stem == "unscaled":  # the same input to the bit
             assert (len(found), compared.share, compared.box_px, compared.score) == (len(expected), 1, 0, 0)
         else:  # some pixels are one step brighter or darker: OpenCV rounds on the way
             assert compared.share > 0.9, path.name
+
+
+def test_a_bad_photo_is_named_and_the_others_are_scored(folder, packages, images, tmp_path):
+    (tmp_path / "text.jpg").write_text("no image")
+    (tmp_path / "cut.png").write_bytes(images[0].read_bytes()[:300])
+    (tmp_path / "faces.csv").write_text("of an earlier run")
+    files = [tmp_path / "text.jpg", images[0], tmp_path / "cut.png", tmp_path / "absent.png"]
+    command = [sys.executable, "-S", "-P", str(folder / "score.py"), *map(str, files), "--output", "faces.csv"]
+    environment = {"PYTHONPATH": str(packages), "PATH": os.environ["PATH"]}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
+    assert done.returncode == 1
+    assert [line.split(": ")[0] for line in done.stderr.splitlines()] == [str(files[0]), str(files[2]), str(files[3])]
+    assert set(pd.read_csv(tmp_path / "faces.csv")["file_name"]) == {images[0].as_posix()}
+    assert not list(tmp_path.glob("*.partial"))
 
 
 def test_nothing_else_can_be_imported_there(packages):
@@ -139,4 +156,4 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path, folder):
 
 def test_the_script_is_short():
     lines = (Path(scoring_folder.__file__).parent / "score.py").read_text().splitlines()
-    assert sum(bool(line.strip()) for line in lines) < 75
+    assert sum(bool(line.strip()) for line in lines) < 90

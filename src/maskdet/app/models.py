@@ -9,6 +9,7 @@ import numpy as np
 from maskdet.inference.detectors import TWO_PHASE
 from maskdet.inference.predictor import Predictor
 from maskdet.inference.suppression import Detections, one_class_per_face
+from maskdet.inference.thresholds import ScoreThreshold
 
 SHIPPED_NAME = "reference"
 """What the model that ships is called."""
@@ -100,7 +101,11 @@ class ThresholdedModel:
         self.class_names, self.thresholds = predictor.class_names, dict(thresholds)
         self._predictor = predictor
 
-    def detect(self, image_rgb: np.ndarray, score_threshold: float | None = None) -> Detections:
+    def thresholds_of(self, model_score: float) -> dict[str, float]:
+        """Return by class what a score of the model is; see `Predictor.thresholds_of`."""
+        return self._predictor.thresholds_of(model_score)
+
+    def detect(self, image_rgb: np.ndarray, score_threshold: ScoreThreshold | None = None) -> Detections:
         """Return the faces of an image; see `Predictor.detect`."""
         return self._predictor.detect(image_rgb, self.thresholds if score_threshold is None else score_threshold)
 

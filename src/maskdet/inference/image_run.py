@@ -13,7 +13,7 @@ from maskdet.inference.images_in import Picture, read_picture
 from maskdet.inference.journal import Journal, settings_of_run
 from maskdet.inference.predictor import Predictor
 from maskdet.inference.privacy import BLUR_SCORE_THRESHOLD, blur_faces
-from maskdet.inference.result_files import FORMATS, check_names
+from maskdet.inference.result_files import FORMATS, check_folders, check_names
 from maskdet.inference.results import ImageResult
 from maskdet.inference.sources import SourceImage
 
@@ -94,10 +94,16 @@ def predict_images(
         What was done. A keyboard interrupt ends the run early and leaves whole files of what was done before.
 
     Raises:
-        ValueError: If two images would share a result file, or another run writes to the folder.
+        ValueError: If two images would share a result file, a result would replace an image or a folder that is
+            none of ours, or another run writes to the folder.
         OSError: If the output cannot be written.
     """
     check_names(output.formats, [image.file_name for image in images])
+    check_folders(output.formats, output.folder)
+    if output.has_pictures:
+        from maskdet.inference.result_pictures import check_pictures  # fonts and drawing: only who wants pictures
+
+        check_pictures(output.pictures_dir, images)
     run = _ImageRun(predictor, output, apply_exif)
     with Journal(output.folder, run.settings(), is_resumed) as journal:
         summary = run.predict(images, journal)
@@ -124,6 +130,7 @@ class _ImageRun:
             one_class=predictor.has_one_class,
             thresholds=predictor.thresholds,
             apply_exif=self._apply_exif,
+            has_pictures=output.has_pictures,
             blurs_faces=output.blurs_faces,
         )
 
@@ -175,17 +182,26 @@ class _ImageRun:
             picture = step.result()
         except (ValueError, OSError) as error:  # this file alone; what the output folder refuses concerns all
             summary.failures[image.file_name] = str(error)
+            self._drop_picture(image)
             return
         summary.results.append(self._predict(image, picture))
         journal.add(image, summary.results[-1])  # last: what it knows is whole
 
+    def _drop_picture(self, image: SourceImage) -> None:
+        """Remove what an earlier run drew of a file that cannot be read any more: it may show faces that this hides."""
+        if self._output.has_pictures:
+            from maskdet.inference.result_pictures import picture_path
+
+            picture_path(self._output.pictures_dir, image.file_name).unlink(missing_ok=True)
+
     def _predict(self, image: SourceImage, picture: Picture) -> ImageResult:
         """Predict a picture, and draw what is found."""
         pixels, blurs = picture.pixels, self._output.has_pictures and self._output.blurs_faces
-        found, *doubtful = self._predictor.detect_at(pixels, [None, BLUR_SCORE_THRESHOLD] if blurs else [None])
+        lowest = [self._predictor.thresholds_of(BLUR_SCORE_THRESHOLD)] if blurs else []
+        found, *doubtful = self._predictor.detect_at(pixels, [None, *lowest])
         result = ImageResult(image.file_name, (pixels.shape[1], pixels.shape[0]), found, picture.note)
         if self._output.has_pictures:
-            from maskdet.inference.result_pictures import write_picture  # fonts and drawing: only who wants pictures
+            from maskdet.inference.result_pictures import write_picture
 
             for also in doubtful:  # what is shown, and what is too doubtful to be shown
                 pixels = blur_faces(pixels, np.concatenate([found.boxes_xyxy, also.boxes_xyxy]))

@@ -88,6 +88,11 @@ class PredictReport:
         """Return why pictures and videos could not be read, by name."""
         return (self.images.failures if self.images else {}) | self.failed_videos
 
+    @property
+    def num_done(self) -> int:
+        """Return how many pictures and videos were done."""
+        return len(self.videos) + (len(self.images.results) if self.images else 0)
+
     def lines(self) -> list[str]:
         """Return what a person reads at the end."""
         lines = self._image_lines(self.images) if self.images else []
@@ -201,7 +206,7 @@ def _video_part(sources: Sources, formats: Sequence[str], options: PredictOption
                     summary = predict_video(
                         report.predictor, source, options.output, video_options, _shown_on(bar), stem
                     )
-            except (ValueError, FileNotFoundError) as error:  # this video alone
+            except (ValueError, OSError) as error:  # this video alone; what is done of others is told
                 report.failed_videos[name] = str(error)
                 continue
             except KeyboardInterrupt:

@@ -97,6 +97,14 @@ class Predictor:
         """Return the lowest score of each class that is returned; probabilities where they are calibrated."""
         return self._thresholds.by_class()
 
+    def thresholds_of(self, model_score: float) -> dict[str, float]:
+        """Return what `score_threshold` must be to mean a score of the model, whether or not scores are calibrated.
+
+        Args:
+            model_score: In [0, 1], before calibration.
+        """
+        return self._thresholds.of_model_score(model_score)
+
     def detect(self, image_rgb: np.ndarray, score_threshold: ScoreThreshold | None = None) -> Detections:
         """Return the faces of an image.
 

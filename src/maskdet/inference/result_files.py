@@ -23,6 +23,10 @@ def _write_voc(results: Sequence[ImageResult], class_names: Sequence[str], path:
     write_voc(results, class_names, path)
 
 
+MARKER_FILE = ".maskdet"
+"""In a folder of results: it may be replaced by the next run's."""
+
+
 @dataclass(frozen=True)
 class ResultFormat:
     """A file or a folder of results.
@@ -30,7 +34,8 @@ class ResultFormat:
     Attributes:
         file_name: In the output folder.
         write: Writes it whole or not at all.
-        has_file_per_stem: It is a folder of files that are named after the image without its suffix.
+        has_file_per_stem: It is a folder of files that are named after the image without its suffix. An earlier one
+            of ours is replaced, see `check_folders`.
     """
 
     file_name: str
@@ -62,6 +67,30 @@ def parse_formats(text: str) -> list[str]:
     if unknown:
         raise ValueError(f"expected formats out of {', '.join(FORMATS)}, got {', '.join(map(repr, unknown))}")
     return names
+
+
+def check_folders(formats: Sequence[str], folder: Path) -> None:
+    """Refuse to replace a folder of somebody else's, before hours are spent.
+
+    Args:
+        formats: Keys of `FORMATS`.
+        folder: The output folder.
+
+    Raises:
+        ValueError: Names what is in the way.
+    """
+    for name in formats:
+        path = folder / FORMATS[name].file_name
+        is_ours = path.is_dir() and (path / MARKER_FILE).is_file()
+        if (
+            FORMATS[name].has_file_per_stem
+            and path.exists()
+            and not is_ours
+            and (path.is_file() or any(path.iterdir()))
+        ):
+            raise ValueError(
+                f"{path}: expected a new folder or an earlier result, got something else: name another --output"
+            )
 
 
 def check_names(formats: Sequence[str], file_names: Sequence[str]) -> None:

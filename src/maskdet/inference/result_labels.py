@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from maskdet.atomic import atomic_folder
 from maskdet.data.formats.label_files import WrittenImage, write_voc_labels, write_yolo_labels
 from maskdet.data.labelled_set import LabelledBox, LabelledImage
+from maskdet.inference.result_files import MARKER_FILE
 from maskdet.inference.results import ImageResult, shortest_floats
 
 
@@ -27,6 +28,7 @@ def _write_labels(write: Callable, results: Sequence[ImageResult], class_names: 
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_folder(path) as temporary:
         write(temporary, [_labelled(result, class_names) for result in results], class_names)
+        (temporary / MARKER_FILE).touch()
 
 
 def _labelled(result: ImageResult, class_names: Sequence[str]) -> WrittenImage:

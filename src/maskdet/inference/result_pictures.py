@@ -8,6 +8,7 @@ import numpy as np
 
 from maskdet.atomic import atomic_file
 from maskdet.inference.results import ImageResult
+from maskdet.inference.sources import SourceImage
 from maskdet.reporting.drawing import draw_boxes, fit_for_display
 
 _PNG, _JPEG_SUFFIXES, _JPEG_QUALITY = ".png", (".jpg", ".jpeg"), [cv2.IMWRITE_JPEG_QUALITY, 95]
@@ -15,7 +16,7 @@ _SMALL_SIDE_PX = 640
 
 
 def picture_path(folder: Path, file_name: str) -> Path:
-    """Return where the picture of an image lies: its name and format, so that no two pictures meet.
+    """Return where the picture of an image lies: its name and format.
 
     What is neither PNG nor JPEG becomes PNG, its name longer by `.png`.
 
@@ -24,6 +25,26 @@ def picture_path(folder: Path, file_name: str) -> Path:
     """
     path = folder / file_name
     return path if path.suffix.lower() in (_PNG, *_JPEG_SUFFIXES) else path.with_name(path.name + _PNG)
+
+
+def check_pictures(folder: Path, images: Sequence[SourceImage]) -> None:
+    """Refuse pictures that would overwrite an image or each other, before hours are spent on them.
+
+    Raises:
+        ValueError: Names the image.
+    """
+    originals = {image.path.resolve(): image for image in images}
+    taken: dict[Path, str] = {}
+    for image in images:
+        path = picture_path(folder, image.file_name)
+        if path.resolve() in originals:
+            raise ValueError(f"{path}: expected another --output, got one where the picture would replace the original")
+        if path in taken:
+            raise ValueError(
+                f"{path}: expected a picture an image, got {taken[path]} and {image.file_name}; rename one, or choose "
+                "--no-pictures"
+            )
+        taken[path] = image.file_name
 
 
 def draw_result(image: np.ndarray, result: ImageResult, class_names: Sequence[str]) -> np.ndarray:

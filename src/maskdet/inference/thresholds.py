@@ -51,6 +51,12 @@ class ClassThresholds:
             shown = np.where(self._is_probability, self._probabilities, turned)
         return {name: float(str(np.float32(value))) for name, value in zip(self._names, shown, strict=True)}
 
+    def of_model_score(self, score: float) -> dict[str, float]:
+        """Return a score of the model by class, as the scores of kept detections are: it, or its probabilities."""
+        scores = np.full(len(self._names), score, np.float32)
+        shown = scores if self._calibration is None else self._calibration.apply(scores, np.arange(len(self._names)))
+        return {name: float(np.float32(value)) for name, value in zip(self._names, shown, strict=True)}
+
     def keep(self, found: Detections) -> Detections:
         """Return the detections that reach their thresholds, best first, their scores turned where that is wanted."""
         found = found[found.scores >= self._scores[found.class_indices]]

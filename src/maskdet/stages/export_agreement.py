@@ -23,6 +23,7 @@ MIN_SHARE = 0.995
 """What share of the detections of either side must be the same where files must not differ."""
 
 _MIN_IOU = 0.5  # boxes that overlap less are of different faces, or of none
+_MANY = 20  # of so many a single one may differ; 199 of 200 is the rule of larger numbers
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,10 @@ class Agreement:
 
     @property
     def is_close(self) -> bool:
-        """Whether `share` reaches `MIN_SHARE`, or only one detection differs: a box at the limit of the suppression."""
+        """Whether `share` reaches `MIN_SHARE`, or one of many differs: a box at the limit of the suppression."""
         differ = self.num_expected - self.num_expected_same, self.num_found - self.num_found_same
-        return self.share >= MIN_SHARE or max(differ) <= 1
+        has_many = min(self.num_expected, self.num_found) >= _MANY
+        return self.share >= MIN_SHARE or (has_many and max(differ) <= 1)
 
     def to_text(self, other: str) -> str:
         """Return a line for people; `other` is what the file is compared with."""

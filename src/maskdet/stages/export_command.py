@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from maskdet.inference.runtime import open_runtime
-from maskdet.inference.scoring_folder import write_scoring_folder
+from maskdet.inference.scoring_folder import check_scoring_folder, write_scoring_folder
 from maskdet.inference.suppression import Detections
 from maskdet.schema import PREDICTIONS, write_table
 from maskdet.stages.export_agreement import MIN_SHARE, Agreement, agreement, candidates
@@ -84,13 +84,20 @@ def run_export(
     Raises:
         FileNotFoundError: If the model, an image or what the evaluation needs is missing.
         ValueError: If a name is unknown, no file is asked for, the model was trained on every image and is to be
-            evaluated, the baseline of an evaluation is not asked for, or a file differs that must not: one of full
-            precision from torch, one with suppression inside from the one without.
+            evaluated, the baseline of an evaluation is not asked for, an option has nothing to work on, the scoring
+            folder holds something else, or a file differs that must not: one of full precision from torch, one with
+            suppression inside from the one without; or nothing was found that could differ.
     """
     chosen = parse_names(formats, FORMATS, "--to"), parse_names(precisions, PRECISIONS, "--precision")
     _refuse_nothing(*chosen)
     if is_evaluated and FP32 not in chosen[1]:
         raise ValueError(f"--evaluate: expected {FP32} among the precisions, as the baseline, got {precisions!r}")
+    if has_suppression and ONNX not in chosen[0]:
+        raise ValueError(f"--nms: expected {ONNX} among the formats, got {formats!r}")
+    if is_evaluated and not set(chosen[0]) & set(_EVALUATED):
+        raise ValueError(f"--evaluate: expected one of {', '.join(_EVALUATED)} among the formats, got {formats!r}")
+    if scoring_folder is not None:
+        check_scoring_folder(scoring_folder)
     source = open_source(model, image_size, root)
     truth = _ground_truth(source, root) if is_evaluated else None
     framing = source.metadata.framing
@@ -162,6 +169,8 @@ def _compare(
     compared = agreement(expected, _detect_all(file, source, images))
     other = "torch" if file.plain is None else file.plain.path.name
     print(f"  {file.path.name}: {compared.to_text(other)}")
+    if not compared.num_expected + compared.num_found:
+        raise ValueError(f"{file.path.name}: expected detections to compare, got none: name photos by --image")
     if (file.precision == FP32 or file.plain is not None) and not compared.is_close:
         raise ValueError(
             f"{file.path.name}: expected {MIN_SHARE:.1%} of the detections to be those of {other}, "

@@ -59,10 +59,11 @@ def time_in_turns(
     Returns:
         A timing a contender, in their order, of the same rounds.
     """
-    rng, end = np.random.default_rng(seed), time.perf_counter() + seconds
+    rng = np.random.default_rng(seed)
     for contender in contenders:
         for number in range(NUM_WARM_UPS):
             contender.run(_batch(images, number, contender.batch_size))
+    end = time.perf_counter() + seconds
     times: list[np.ndarray] = []  # R of (contenders, 2)
     while len(times) < MIN_ROUNDS or time.perf_counter() < end:
         round_times = np.empty((len(contenders), 2))

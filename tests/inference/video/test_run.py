@@ -114,6 +114,32 @@ def test_faces_too_weak_to_be_shown_are_blurred(clip, images, tmp_path):
     assert np.abs(frames[9][:, 225:].astype(int) - images[9][:, 225:]).mean() < 6  # nobody's place
 
 
+def test_whatever_is_shown_is_blurred(clip, images, tmp_path):
+    predictor = ColourPredictor(scores=(0.9, 0.06, 0, 0))  # below the score that faces are blurred from
+    predictor.thresholds = dict.fromkeys(CLASS_NAMES, 0.05)
+    summary = predict_video(predictor, clip, tmp_path, VideoOptions(has_blur=True))
+    assert list(summary.num_faces.values()) == [NUM_FRAMES, NUM_FRAMES, 0]
+    frames = read_film(tmp_path / "clip.mp4")[1]
+    found = predictor.detect(images[9], 0.05)
+    left, top, right, bottom = blurred_rects(found.boxes_xyxy, (240, 130), 0.0)[1]
+    before, after = (frame[top + 4 : bottom - 4, left + 4 : right - 4].astype(int) for frame in (images[9], frames[9]))
+    assert np.abs(after - before).mean() > 20
+
+
+def test_blurring_and_following_heed_scores_of_the_model_where_returned_ones_are_probabilities(clip, tmp_path):
+    class Calibrated(ColourPredictor):
+        def thresholds_of(self, model_score):
+            return dict.fromkeys(CLASS_NAMES, model_score / 2)
+
+    asked = []
+    predictor = Calibrated(scores=(0.9, 0.06, 0, 0))
+    detect = predictor.detect
+    predictor.detect = lambda image, threshold: asked.append(threshold) or detect(image, threshold)
+    for options in ({"has_blur": True}, {"has_tracking": True}):
+        predict_video(predictor, clip, tmp_path, VideoOptions(**options))
+        assert asked[-1] == pytest.approx(dict.fromkeys(CLASS_NAMES, 0.05))
+
+
 def test_max_seconds_ends_it_there(clip, tmp_path):
     summary = predict_video(ColourPredictor(), clip, tmp_path, VideoOptions(max_seconds=0.2))
     assert summary.num_frames == len(read_film(tmp_path / "clip.mp4")[0]) == 5
@@ -264,6 +290,7 @@ def test_few_frames_are_in_memory_at_once_however_long_the_video(tmp_path, monke
 
 def test_names_of_results_are_told_apart():
     assert result_stems(["a/clip.mp4", "b/clip.mov", "c/CLIP.avi", "0"]) == ["clip", "clip_2", "CLIP_3", "camera_0"]
+    assert result_stems(["a/clip.mp4", "clip_2.mp4", "b/clip.mp4"]) == ["clip", "clip_2", "clip_3"]
 
 
 def test_the_real_predictor_sees_in_a_video_what_it_sees_in_its_frames(tmp_path):

@@ -41,6 +41,14 @@ def test_frames_arrive_with_their_times_and_colours(tmp_path):
         assert container.duration / av.time_base == pytest.approx(2.04, abs=0.01)
 
 
+def test_frames_nearer_than_a_tick_are_all_there(tmp_path):
+    write(tmp_path / "a.mp4", IMAGES[:5], [0, 1e-6, 2e-6, 3e-6, 0.5])
+    times = read_film(tmp_path / "a.mp4")[0]
+    assert len(times) == 5
+    assert times == sorted(set(times))
+    assert times[-1] == pytest.approx(0.5)
+
+
 def test_the_index_stands_in_front(tmp_path):
     write(tmp_path / "a.mp4", IMAGES, [k / 25 for k in range(10)])
     content = (tmp_path / "a.mp4").read_bytes()

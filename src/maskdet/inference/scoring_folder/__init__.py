@@ -23,9 +23,7 @@ def write_scoring_folder(model: Path, folder: Path) -> None:
         ValueError: If it is none of ours, or the folder holds something else than an earlier scoring folder.
     """
     metadata = OnnxRuntime(model).metadata
-    known = {MODEL_FILE, _FILLED, *_COPIED}
-    if folder.exists() and (not folder.is_dir() or {path.name for path in folder.iterdir()} - known):
-        raise ValueError(f"{folder}: expected a new folder or an earlier scoring folder, got another one")
+    check_scoring_folder(folder)
     templates = Path(__file__).parent
     with atomic_folder(folder) as temporary:
         (temporary / MODEL_FILE).write_bytes(model.read_bytes())
@@ -33,6 +31,17 @@ def write_scoring_folder(model: Path, folder: Path) -> None:
             (temporary / name).write_bytes((templates / name).read_bytes())
         text = Template((templates / _FILLED).read_text(encoding="utf-8")).substitute(_facts(metadata))
         (temporary / _FILLED).write_text(text, encoding="utf-8")
+
+
+def check_scoring_folder(folder: Path) -> None:
+    """Refuse a folder that holds something else than an earlier scoring folder.
+
+    Raises:
+        ValueError: If it does.
+    """
+    known = {MODEL_FILE, _FILLED, *_COPIED}
+    if folder.exists() and (not folder.is_dir() or {path.name for path in folder.iterdir()} - known):
+        raise ValueError(f"{folder}: expected a new folder or an earlier scoring folder, got another one")
 
 
 def _facts(metadata: ModelMetadata) -> dict[str, str]:

@@ -3,11 +3,17 @@
 import argparse
 import csv
 import json
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before the import: some builds report home
 import onnxruntime
 from PIL import Image, ImageOps
+
+SAME_FACE_IOU = 0.5  # boxes that overlap by more are of one face
 
 
 def shrink(rows: np.ndarray, length: int) -> np.ndarray:
@@ -35,32 +41,45 @@ def resize(image: np.ndarray, width: int, height: int) -> np.ndarray:
     return ((upper + lower + 2) >> 2).astype(np.uint8)
 
 
+def read(path: Path) -> np.ndarray:
+    """Return the (H, W, 3) uint8 pixels of a photo as it is shown; of 16 bits the high byte."""
+    image = ImageOps.exif_transpose(Image.open(path))
+    if image.mode.startswith("I"):  # Pillow's own conversion cuts 16 bits of grey at 255
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    return np.asarray(image.convert("RGB"))
+
+
+def suppress(boxes: np.ndarray, kinds: np.ndarray, limit: float) -> list[int]:
+    """Return the rows that overlap no better one of their kind by more than the limit; the best come first."""
+    areas, kept = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1), []
+    for row in range(len(boxes)):
+        better = [other for other in kept if kinds[other] == kinds[row]]
+        sides = np.minimum(boxes[better, 2:], boxes[row, 2:]) - np.maximum(boxes[better, :2], boxes[row, :2])
+        shared = sides.clip(0).prod(axis=1)
+        if not (shared > limit * (areas[better] + areas[row] - shared)).any():
+            kept.append(row)
+    return kept
+
+
 def detect(session: onnxruntime.InferenceSession, model: dict, path: Path) -> list[tuple]:
     """Return (class name, score, x_min, y_min, x_max, y_max) of each face, best first, in pixels of the image."""
-    image, size = ImageOps.exif_transpose(Image.open(path)).convert("RGB"), model["framing"]["size"]
-    image_wh, limits = np.array(image.size), model["detect"]
+    image, size, limits = read(path), model["framing"]["size"], model["detect"]
+    image_wh = np.array(image.shape[1::-1])
     scale = size / (image_wh if model["framing"]["kind"] == "stretch" else np.full(2, image_wh.max()))
     width, height = np.maximum(1, np.rint(image_wh * scale)).astype(int).tolist()
     pixels = np.full((size, size, 3), 114, np.uint8)
-    pixels[:height, :width] = resize(np.asarray(image), width, height)
+    pixels[:height, :width] = resize(image, width, height)
     boxes, scores = session.run(["boxes_xyxy", "scores"], {"images": pixels.transpose(2, 0, 1)[None].copy()})
     thresholds = np.array([model["score_thresholds"][name] for name in model["class_names"]], np.float32)
     places, classes = np.nonzero(scores[0] >= thresholds)
-    boxes, scores = boxes[0, places], scores[0, places, classes]
-    areas, kept = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1), []
-    for row in np.argsort(-scores, kind="stable")[: limits["max_candidates"]]:
-        better = [other for other in kept if classes[other] == classes[row]]
-        sides = np.minimum(boxes[better, 2:], boxes[row, 2:]) - np.maximum(boxes[better, :2], boxes[row, :2])
-        shared = sides.clip(0).prod(axis=1)
-        if not (shared > limits["nms_iou_threshold"] * (areas[better] + areas[row] - shared)).any():
-            kept.append(row)
-    kept = kept[: limits["max_detections"]]
-    found = (boxes[kept] / np.tile(scale, 2)).clip(0, np.tile(image_wh, 2)).astype(np.float32)
-    names = [model["class_names"][index] for index in classes[kept]]
-    has_area = (found[:, 2:] > found[:, :2]).all(axis=1)
-    return [
-        row for row, is_face in zip(zip(names, scores[kept], *found.T, strict=True), has_area, strict=True) if is_face
-    ]
+    order = np.argsort(-scores[0, places, classes], kind="stable")[: limits["max_candidates"]]
+    places, classes = places[order], classes[order]
+    kept = suppress(boxes[0, places], classes, limits["nms_iou_threshold"])[: limits["max_detections"]]
+    places, classes = places[kept], classes[kept]
+    found = (boxes[0, places] / np.tile(scale, 2)).clip(0, np.tile(image_wh, 2)).astype(np.float32)
+    rows = np.flatnonzero((found[:, 2:] > found[:, :2]).all(axis=1))
+    rows = rows[suppress(found[rows], np.zeros(len(rows)), SAME_FACE_IOU)]  # nobody has two classes
+    return [(model["class_names"][classes[row]], scores[0, places[row], classes[row]], *found[row]) for row in rows]
 
 
 if __name__ == "__main__":
@@ -70,8 +89,15 @@ if __name__ == "__main__":
     options = parser.parse_args()
     session = onnxruntime.InferenceSession(Path(__file__).with_name("model.onnx"))
     model = json.loads(session.get_modelmeta().custom_metadata_map["maskdet"])
-    with options.output.open("w", newline="", encoding="utf-8") as stream:
+    partial, num_failed = options.output.with_name(f".{options.output.name}.partial"), 0
+    with partial.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(["file_name", "class_name", "score", "x_min", "y_min", "x_max", "y_max"])
         for path in options.images:
-            writer.writerows([path.as_posix(), *face] for face in detect(session, model, path))
+            try:
+                writer.writerows([path.as_posix(), *face] for face in detect(session, model, path))
+            except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # as Pillow raises
+                num_failed += 1
+                print(f"{path}: expected an image, got {error}", file=sys.stderr)
+    partial.replace(options.output)
+    sys.exit(num_failed > 0)

@@ -1,7 +1,7 @@
 """Predict a video: frames are decoded, inferred, drawn and encoded at once, in order, in a bounded memory."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import takewhile
@@ -50,6 +50,10 @@ class FrameDetector(Protocol):
         """Return the faces of a frame, best first; called from several threads at once."""
         ...
 
+    def thresholds_of(self, model_score: float) -> dict[str, float]:
+        """Return by class what a score of the model is on the scale of returned scores, which may be calibrated."""
+        ...
+
 
 @dataclass(frozen=True)
 class VideoOptions:
@@ -63,7 +67,7 @@ class VideoOptions:
         has_tracking: Whether people are followed: see `PersonTracker`.
         min_person_frames: Inferred frames that make a person; None: those of 0.3 seconds, at least two.
         has_blur: Whether faces are blurred in the annotated video: see `maskdet.inference.privacy`.
-        blur_score_threshold: From which score on.
+        blur_score_threshold: From which score of the model on; what is shown is blurred in any case.
         max_seconds: The video is read up to there; None: to its end, or for ever.
         num_workers: Frames that the model sees at once. Two keep two cores busier than one with two threads.
     """
@@ -140,15 +144,20 @@ class _VideoRun:
         self, predictor: FrameDetector, frames: FrameSource, options: VideoOptions, progress: Progress | None
     ) -> None:
         self._predictor, self._frames, self._options, self._progress = predictor, frames, options, progress
-        self._thresholds = np.array([predictor.thresholds[name] for name in predictor.class_names], np.float32)  # (C,)
+        self._thresholds = self._by_class(predictor.thresholds)
+        self._followed_from = self._by_class(predictor.thresholds_of(TRACKING_SCORE_THRESHOLD))
+        self._blurred_from = self._by_class(predictor.thresholds_of(options.blur_score_threshold))
         rate = frames.info.frame_rate / options.every
         self._tracker = PersonTracker(predictor.thresholds, rate) if options.has_tracking else None
         self._timeline = Timeline(predictor.class_names)
         self._summary = VideoSummary(frames.info.name, options.every, {})
-        lowest = [self._thresholds.min()]
-        lowest += [TRACKING_SCORE_THRESHOLD] if options.has_tracking else []
-        lowest += [options.blur_score_threshold] if options.has_blur else []
-        self._score_threshold = float(min(lowest))
+        lowest = [self._thresholds]
+        lowest += [self._followed_from] if options.has_tracking else []
+        lowest += [self._blurred_from] if options.has_blur else []
+        self._lowest = dict(zip(predictor.class_names, np.min(lowest, axis=0).tolist(), strict=True))
+
+    def _by_class(self, thresholds: Mapping[str, float]) -> np.ndarray:
+        return np.array([thresholds[name] for name in self._predictor.class_names], np.float32)  # (C,)
 
     def into(self, folder: Path, stem: str) -> VideoSummary:
         """Do it, and return the summary."""
@@ -207,7 +216,7 @@ class _VideoRun:
         place, frame = placed
         if place % self._options.every:
             return frame, None
-        return frame, self._predictor.detect(frame.image, self._score_threshold)
+        return frame, self._predictor.detect(frame.image, self._lowest)
 
     def _take(
         self, inferred: Iterator[tuple[Frame, Detections | None]], output: VideoOutput, behind: WriteBehind[ShownFrame]
@@ -220,7 +229,9 @@ class _VideoRun:
                 output.add_rows(frame, faces)
                 summary.num_inferred += 1
                 if self._options.has_blur:
-                    blurred_xyxy = found.boxes_xyxy[found.scores >= np.float32(self._options.blur_score_threshold)]
+                    is_blurred = found.scores >= self._blurred_from[found.class_indices]
+                    shown_xyxy = np.reshape([face.box_xyxy for face in faces], (-1, 4))
+                    blurred_xyxy = np.concatenate([found.boxes_xyxy[is_blurred], shown_xyxy])
             behind.put(ShownFrame(frame, faces, blurred_xyxy))
             summary.num_frames += 1
             summary.video_seconds = frame.seconds + 1 / self._frames.info.frame_rate
@@ -233,7 +244,9 @@ class _VideoRun:
         if self._tracker is None:
             shown = found[is_shown]
             return faces_of(one_class_per_face(shown) if self._predictor.has_one_class else shown)
-        return self._tracker.update(found[is_shown | (found.scores >= TRACKING_SCORE_THRESHOLD)], seconds)
+        return self._tracker.update(
+            found[is_shown | (found.scores >= self._followed_from[found.class_indices])], seconds
+        )
 
     def _write_counts(self, folder: Path, stem: str, files: Sequence[Path]) -> None:
         """Complete the summary, and write the tables that are known at the end alone."""

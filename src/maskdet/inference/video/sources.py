@@ -1,7 +1,7 @@
 """What words name a video, and what it is called in messages and results. Loads no library: asking is quick."""
 
-from collections import Counter
 from collections.abc import Sequence
+from itertools import chain, count
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -59,17 +59,18 @@ def source_name(source: str | Path | int) -> str:
 
 
 def result_stems(sources: Sequence[str | Path | int]) -> list[str]:
-    """Return a name for the results of each source, no two alike: `result_stem`, numbered from its second use on.
+    """Return a name for the results of each source, no two alike: `result_stem`, numbered where it is taken.
 
     >>> result_stems(["a/clip.mp4", "b/Clip.mov", "0"])
     ['clip', 'Clip_2', 'camera_0']
     """
-    uses: Counter[str] = Counter()
+    taken: set[str] = set()
     stems = []
     for source in sources:
         stem = result_stem(source)
-        uses[stem.lower()] += 1  # some file systems take capitals for small letters
-        stems.append(stem if uses[stem.lower()] == 1 else f"{stem}_{uses[stem.lower()]}")
+        numbered = (f"{stem}_{number}" for number in count(2))
+        stems.append(next(name for name in chain([stem], numbered) if name.lower() not in taken))
+        taken.add(stems[-1].lower())  # some file systems take capitals for small letters
     return stems
 
 

@@ -15,7 +15,6 @@ import cv2
 import numpy as np
 from av.error import FFmpegError
 
-from maskdet.inference.video.decoder import reason
 from maskdet.inference.video.sound import Sound
 
 _CODEC = "libx264"
@@ -57,7 +56,7 @@ class VideoWriter:
         begin_seconds: float = 0.0,
     ) -> None:
         self._name, self._pad_wh = name, (image_wh[0] % 2, image_wh[1] % 2)
-        self.num_frames, self._frame_seconds = 0, 1 / frame_rate
+        self.num_frames, self._frame_seconds, self._last_tick = 0, 1 / frame_rate, -1
         # The index in front: a browser plays before it has loaded the file.
         self._container = av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
         self._stream = self._add_pictures(image_wh, frame_rate)
@@ -86,7 +85,9 @@ class VideoWriter:
             image = cv2.copyMakeBorder(image, 0, self._pad_wh[1], 0, self._pad_wh[0], cv2.BORDER_REPLICATE)
         planes = cv2.cvtColor(image, cv2.COLOR_RGB2YUV_I420)  # ten times as quick as FFmpeg's own
         frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
-        frame.pts, frame.time_base = round(seconds * _TICKS), Fraction(1, _TICKS)
+        # Two frames may lie nearer to each other than a tick, and the encoder refuses two at one time.
+        self._last_tick = max(round(seconds * _TICKS), self._last_tick + 1)
+        frame.pts, frame.time_base = self._last_tick, Fraction(1, _TICKS)
         frame.duration = round(self._frame_seconds * _TICKS)
         with self._told():
             self._container.mux(self._stream.encode(frame))
@@ -100,7 +101,7 @@ class VideoWriter:
         try:
             yield
         except FFmpegError as error:
-            raise OSError(f"{self._name}: cannot write the video: {reason(error)}") from error
+            raise OSError(f"{self._name}: cannot write the video: {error.strerror}") from error
 
     def __enter__(self) -> Self:
         return self
