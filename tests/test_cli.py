@@ -116,8 +116,10 @@ def test_a_pattern_and_other_formats(folder, model, tmp_path):
     assert ended.exit_code == 0, ended.output
     assert sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()) == [
         "predictions.parquet",
+        "voc/.maskdet",
         "voc/annotations/deep/one.xml",
         "voc/annotations/one.xml",
+        "yolo/.maskdet",
         "yolo/data.yaml",
         "yolo/labels/deep/one.txt",
         "yolo/labels/one.txt",

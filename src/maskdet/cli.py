@@ -494,7 +494,7 @@ def _tell(report: "PredictReport", as_json: bool) -> None:
     typer.echo(json.dumps(report.to_record()) if as_json else "\n".join(report.lines()))
     _tell_failures(report.failures)
     if report.is_interrupted:
-        rest = "the same command goes on with the pictures" if report.images else "the same command begins anew"
+        rest = "the same command goes on from there" if report.images else "the same command begins anew"
         typer.echo(f"interrupted: the results are those until then; {rest}", err=True)
 
 

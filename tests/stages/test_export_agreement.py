@@ -48,8 +48,11 @@ def test_each_side_is_counted_by_itself_and_images_are_not_mixed():
     found = agreement([first, second], [first, NOTHING])
     assert (found.num_expected, found.num_expected_same, found.num_found, found.num_found_same) == (4, 3, 3, 3)
     assert found.share == 0.75
-    assert found.is_close  # one alone may differ
-    assert not agreement([first, first], [NOTHING, first]).is_close
+    assert not found.is_close
+    assert not agreement([second], [NOTHING]).is_close
+    many = [first] * 6
+    assert agreement([second, *many], [NOTHING, *many]).is_close  # one of many may differ
+    assert not agreement([first, *many], [NOTHING, *many]).is_close
     assert agreement([first], [second]).num_found_same == 1
     assert agreement([NOTHING], [NOTHING]).share == 1.0
 
