@@ -50,7 +50,7 @@ def test_each_side_is_counted_by_itself_and_images_are_not_mixed():
     assert found.share == 0.75
     assert not found.is_close
     assert not agreement([second], [NOTHING]).is_close
-    many = [first] * 6
+    many = [first] * 7
     assert agreement([second, *many], [NOTHING, *many]).is_close  # one of many may differ
     assert not agreement([first, *many], [NOTHING, *many]).is_close
     assert agreement([first], [second]).num_found_same == 1
