@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -13,7 +15,12 @@ import pytest
 
 from end_to_end.project_copy import compose, environment, make_project, run, set_overrides
 from maskdet.schema import PREDICTIONS, read_table
+from maskdet.stages import train
+from maskdet.stages.entry import stage_main
 from wandb_file import read_offline_runs
+
+LONG = 8
+"""Epochs of a training that is killed after its first: enough of them to be still at work then."""
 
 
 @pytest.fixture(scope="module")
@@ -94,24 +101,29 @@ def test_evaluation_without_a_folds_predictions_names_the_file(project: Path) ->
     assert "Traceback" not in printed
 
 
-def test_kills_of_dvc_and_of_the_training_cost_one_epoch_at_most(tmp_path: Path) -> None:
-    folder = make_project(tmp_path / "project")
-    long_run = ("split.train_folds=[0]", "trainer.max_epochs=20", "trainer.samples_per_epoch=40")
-    long_run += ("trainer.validation.every_n_epochs=20",)
+def test_kills_of_dvc_and_of_the_training_cost_one_epoch_at_most(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(project, tmp_path / "project", symlinks=True)
+    long_run = ("split.train_folds=[0]", f"trainer.max_epochs={LONG}", "trainer.samples_per_epoch=8")
+    long_run += (f"trainer.validation.every_n_epochs={LONG}",)
     command = ["dvc", "exp", "run", *set_overrides(*long_run)]
     first = subprocess.Popen(
         command, cwd=folder, env=environment(folder), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     checkpoint = _wait_for(lambda: next((folder / "build/resume").glob("*/0/last.ckpt"), None), process=first)
     trainings = [child for child in psutil.Process(first.pid).children(recursive=True) if _is_training(child)]
+    orphan = trainings[-1]
+    orphan.suspend()  # so that it cannot end before it is killed
     os.kill(first.pid, signal.SIGKILL)
     first.wait()
-    orphan = trainings[-1]
     assert orphan.is_running()  # DVC is dead, its child lives on
 
-    refused = run(folder, "python", "-m", "maskdet.stages.train", "fold=0", expect=1, as_stage=True)
-    assert f"process {orphan.pid}" in refused
-    assert "Traceback" not in refused
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("DVC_STAGE", "train@0")
+    monkeypatch.setattr(sys, "argv", ["train", "fold=0"])
+    with pytest.raises(SystemExit, match=f"error: .*process {orphan.pid}"):
+        stage_main(train.run)
 
     orphan.kill()
     psutil.wait_procs([orphan], timeout=30)
@@ -121,7 +133,7 @@ def test_kills_of_dvc_and_of_the_training_cost_one_epoch_at_most(tmp_path: Path)
     printed = run(folder, "dvc", "repro", "train@0")
     assert "resumes from" in printed
     history = pd.read_csv(folder / "reports/history/0.csv")
-    assert history["epoch"].tolist() == list(range(20))
+    assert history["epoch"].tolist() == list(range(LONG))
     assert (folder / "build/train/0/weights.safetensors").is_file()
 
 
@@ -136,7 +148,7 @@ def _wait_for(found: object, process: subprocess.Popen, seconds: float = 240) ->
         if (result := found()) is not None:
             return result
         assert process.poll() is None, process.stdout.read().decode()[-4000:]
-        time.sleep(0.2)
+        time.sleep(0.02)
     raise AssertionError(f"nothing after {seconds} s")
 
 
