@@ -13,12 +13,12 @@ from tempfile import TemporaryDirectory
 
 import pandas as pd
 
+from maskdet.commands.export.evaluation import METRICS, GroundTruth, predict_fold
+from maskdet.commands.export.files import FP32, INT8, OPENVINO, FileWriter
+from maskdet.commands.export.inputs import calibration_images
+from maskdet.commands.export.source import open_source
 from maskdet.evaluation.paired import paired_bootstrap
 from maskdet.inference.runtime import open_runtime
-from maskdet.stages.export_evaluation import METRICS, GroundTruth, predict_fold
-from maskdet.stages.export_files import FP32, INT8, OPENVINO, FileWriter
-from maskdet.stages.export_inputs import calibration_images
-from maskdet.stages.export_source import open_source
 from maskdet.stages.json_report import write_json
 
 _SCORE_THRESHOLD = 0.3  # of precision and recall, which are not told

@@ -17,11 +17,11 @@ import torch
 from effdet import DetBenchPredict
 from effdet.config import set_config_readonly, set_config_writeable
 
-from maskdet.stages.export_files import INT8, OPENVINO, FileWriter
-from maskdet.stages.export_inputs import calibration_images
-from maskdet.stages.export_source import ExportSource, open_source
-from maskdet.stages.runtime_benchmark import available_threads, file_contenders, source_contenders, time_and_write
-from maskdet.stages.runtime_contenders import Contender
+from maskdet.commands.benchmark.command import available_threads, file_contenders, source_contenders, time_and_write
+from maskdet.commands.benchmark.contenders import Contender
+from maskdet.commands.export.files import INT8, OPENVINO, FileWriter
+from maskdet.commands.export.inputs import calibration_images
+from maskdet.commands.export.source import ExportSource, open_source
 
 RUNTIMES = ["onnx", "openvino", "torch"]
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from maskdet.commands.evaluate.command import EvaluateReport
     from maskdet.inference.predict_command import PredictReport
-    from maskdet.stages.out_of_sample.command import EvaluateReport
 
 SOME_FAILED, NOTHING_DONE, INTERRUPTED = 1, 2, 130
 
@@ -140,7 +140,7 @@ def compare(
 
     Exit code: 0 compared, 2 not: an unknown run, runs without common images.
     """
-    from maskdet.stages.compare import compare_runs
+    from maskdet.commands.compare.command import compare_runs
 
     try:
         compare_runs(runs, output, score_threshold=score_threshold, num_replicates=replicates)
@@ -170,7 +170,7 @@ def convert(
 
     Exit code: 0 converted, 2 not: errors in the labels, a wrong word, no place to write.
     """
-    from maskdet.stages.convert import run_convert
+    from maskdet.commands.convert import run_convert
 
     try:
         run_convert(
@@ -257,7 +257,7 @@ def export(
 
     Exit code: 0 written, 2 not: a wrong word, a model of another kind, a file that differs from torch.
     """
-    from maskdet.stages.export_command import run_export
+    from maskdet.commands.export.command import run_export
 
     try:
         run_export(
@@ -307,7 +307,7 @@ def benchmark(
 
     Exit code: 0 timed, 2 not: a wrong word, a missing model, nothing that can run it.
     """
-    from maskdet.stages.runtime_benchmark import available_threads, parse_numbers, run_benchmark
+    from maskdet.commands.benchmark.command import available_threads, parse_numbers, run_benchmark
 
     try:
         run_benchmark(
@@ -376,7 +376,7 @@ def evaluate(
 
     Exit code: 0 all done, 1 some images could not be read, 2 nothing could be done, 130 stopped by Ctrl-C.
     """
-    from maskdet.stages.out_of_sample.command import EvaluateOptions, run_evaluate
+    from maskdet.commands.evaluate.command import EvaluateOptions, run_evaluate
 
     options = EvaluateOptions(
         output=output,

@@ -14,13 +14,13 @@ import pytest
 from PIL import Image
 
 from exported_model import SIZE, released, scene_images
+from maskdet.commands.export.agreement import agreement
 from maskdet.inference import scoring_folder
 from maskdet.inference.images_in import read_picture
 from maskdet.inference.predictor import Predictor
 from maskdet.inference.scoring_folder import write_scoring_folder
 from maskdet.inference.scoring_folder.score import resize
 from maskdet.inference.suppression import Detections, one_class_per_face
-from maskdet.stages.export_agreement import agreement
 
 DEPENDENCIES = ("numpy", "onnxruntime", "pillow")
 

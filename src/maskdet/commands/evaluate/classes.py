@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from maskdet.commands.convert import parse_renames
 from maskdet.data.labelled_set import LabelledSet
 from maskdet.inference.suppression import SAME_FACE_IOU
 from maskdet.nms import suppress
 from maskdet.schema import BOX_COLUMNS, CLASS_NAMES
-from maskdet.stages.convert import parse_renames
 
 
 @dataclass(frozen=True)

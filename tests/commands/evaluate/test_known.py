@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from damaged_set import scene
+from maskdet.commands.evaluate.known import find_known
 from maskdet.data.audit.looks import look_at
 from maskdet.data.manifest import read_manifest
-from maskdet.stages.out_of_sample.known import find_known
 
 LISTED = next(value for path, value in read_manifest("kaggle").items() if path.startswith("images/"))
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from maskdet.commands.compare.run_sources import Run, common_images, read_runs
 from maskdet.evaluation.bootstrap import NUM_REPLICATES
 from maskdet.evaluation.curves import pr_curves
 from maskdet.evaluation.matching import match_detections
@@ -26,7 +27,6 @@ from maskdet.reporting.comparison import (
 from maskdet.reporting.embedding import MAX_TOTAL_BYTES
 from maskdet.reporting.picture import judge_tables
 from maskdet.stages.rounded_files import write_rounded_csv
-from maskdet.stages.run_sources import Run, common_images, read_runs
 
 _CURVE_IOU_THRESHOLD = 0.5
 _DEFAULT_THRESHOLDS = (0.3, 0.5)  # of a run that says nothing of its own

@@ -7,8 +7,8 @@ import zipfile
 import pytest
 
 from foreign_sets import coco_members, faces_of, yolo_members
+from maskdet.commands.convert import parse_renames, rename_classes, run_convert
 from maskdet.data.formats import opened_source, read_labelled_set
-from maskdet.stages.convert import parse_renames, rename_classes, run_convert
 from raw_archive import WITH, WITHOUT, noise_png, voc_xml, write_folder, write_zip
 
 LINES = ["1 0.25 0.5 0.25 0.5", "0 0.5 0.5 0.5 0.5"]

@@ -14,15 +14,16 @@ from typer.testing import CliRunner
 
 from exported_model import SCORE_THRESHOLDS, SIZE, released, scene_images
 from maskdet.cli import app
+from maskdet.commands.export import files as export_files
+from maskdet.commands.export import inputs as export_inputs
+from maskdet.commands.export.command import ExportReport, parse_names, run_export
+from maskdet.commands.export.inputs import calibration_images
+from maskdet.commands.export.source import open_source
 from maskdet.inference.metadata import METADATA_KEY, ModelMetadata
 from maskdet.inference.predictor import Predictor
 from maskdet.inference.runtimes.onnx import OnnxFile
 from maskdet.models.export.onnx_file import save_graph
 from maskdet.schema import PREDICTIONS, read_table
-from maskdet.stages import export_command, export_files, export_inputs
-from maskdet.stages.export_command import parse_names, run_export
-from maskdet.stages.export_inputs import calibration_images
-from maskdet.stages.export_source import open_source
 from training_world import folds_table, write_world
 
 
@@ -179,7 +180,7 @@ def test_without_photos_scenes_are_drawn_and_that_is_said_aloud(tmp_path, capsys
 
 
 def test_undefined_metrics_are_null():
-    report = export_command.ExportReport(metrics={"a.onnx": {"map_50": float("nan")}})
+    report = ExportReport(metrics={"a.onnx": {"map_50": float("nan")}})
     report.files = [export_files.ExportedFile(released().onnx_path.with_name("a.onnx"), "onnx", "fp32")]
     report.files[0].path.write_bytes(b"x" * 10_000)
     try:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import quantile_test
 
-from maskdet.stages.runtime_contenders import Contender
+from maskdet.commands.benchmark.contenders import Contender
 
 NUM_WARM_UPS = 2
 MIN_ROUNDS = 3

@@ -6,12 +6,12 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from maskdet.commands.evaluate.measures import IOU_THRESHOLD, Measures
 from maskdet.evaluation.curves import operating_point
 from maskdet.evaluation.matching import match_detections
 from maskdet.inference.counts import counted_text, share_masked
 from maskdet.schema import CLASS_NAMES
 from maskdet.stages.evaluation_printout import HEADLINES, WIDTH, figure_text, interval_text, literal
-from maskdet.stages.out_of_sample.measures import IOU_THRESHOLD, Measures
 
 
 def print_measures(measures: Measures) -> None:

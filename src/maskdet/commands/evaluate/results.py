@@ -8,6 +8,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from maskdet.commands.evaluate.cards import SetCardSource, labelled_cards, unlabelled_cards
+from maskdet.commands.evaluate.classes import ClassPlan, best_on_each_face
+from maskdet.commands.evaluate.known import Known
+from maskdet.commands.evaluate.measures import IOU_THRESHOLD, Measures, measure
+from maskdet.commands.evaluate.page import Frame, labelled_page, unlabelled_page, write_evaluation_page
+from maskdet.commands.evaluate.printout import print_found, print_measures
+from maskdet.commands.evaluate.tables import SetTables, label_tables
 from maskdet.data.known_images import Pictures
 from maskdet.data.labelled_set import NOTE, LabelledImage, LabelledSet
 from maskdet.evaluation.bootstrap import CONFIDENCE
@@ -17,13 +24,6 @@ from maskdet.inference.counts import counted_text
 from maskdet.inference.predictor import Predictor
 from maskdet.reporting.picture import JudgedTables
 from maskdet.schema import ANNOTATIONS, IMAGES, write_table
-from maskdet.stages.out_of_sample.cards import SetCardSource, labelled_cards, unlabelled_cards
-from maskdet.stages.out_of_sample.classes import ClassPlan, best_on_each_face
-from maskdet.stages.out_of_sample.known import Known
-from maskdet.stages.out_of_sample.measures import IOU_THRESHOLD, Measures, measure
-from maskdet.stages.out_of_sample.page import Frame, labelled_page, unlabelled_page, write_evaluation_page
-from maskdet.stages.out_of_sample.printout import print_found, print_measures
-from maskdet.stages.out_of_sample.tables import SetTables, label_tables
 from maskdet.stages.rounded_files import write_rounded_json
 
 

@@ -13,12 +13,14 @@ from typer.testing import CliRunner
 
 from exported_model import SIZE, released, scene_images
 from maskdet.cli import app
+from maskdet.commands.benchmark import command as runtime_benchmark
+from maskdet.commands.benchmark import contenders as runtime_contenders
+from maskdet.commands.benchmark import round_robin
+from maskdet.commands.benchmark.command import parse_numbers, run_benchmark, summarize
+from maskdet.commands.benchmark.contenders import PLAIN_TORCH, Contender, plain_torch_contender, runtime_contender
+from maskdet.commands.benchmark.round_robin import MIN_ROUNDS, NUM_WARM_UPS, speed_ratio, time_in_turns
 from maskdet.inference.runtime import open_runtime
 from maskdet.inference.suppression import select
-from maskdet.stages import round_robin, runtime_benchmark, runtime_contenders
-from maskdet.stages.round_robin import MIN_ROUNDS, NUM_WARM_UPS, speed_ratio, time_in_turns
-from maskdet.stages.runtime_benchmark import parse_numbers, run_benchmark, summarize
-from maskdet.stages.runtime_contenders import PLAIN_TORCH, Contender, plain_torch_contender, runtime_contender
 
 
 def sleeper(name: str, seconds: float, log: list, batch_size: int = 1) -> Contender:

@@ -11,15 +11,15 @@ import numpy as np
 import torch
 
 from maskdet.atomic import atomic_file
+from maskdet.commands.benchmark.contenders import PLAIN_TORCH, Contender, plain_torch_contender, runtime_contender
+from maskdet.commands.benchmark.round_robin import Timing, speed_ratio, time_in_turns
+from maskdet.commands.export.inputs import check_sources, load_image
+from maskdet.commands.export.source import ExportSource, open_source, precision_details
 from maskdet.inference.metadata import METADATA_KEY
 from maskdet.inference.runtime import RUNTIMES, Runtime, open_runtime
 from maskdet.models.onnx import export_onnx
 from maskdet.reporting.machine import machine_text
-from maskdet.stages.export_inputs import check_sources, load_image
-from maskdet.stages.export_source import ExportSource, open_source, precision_details
 from maskdet.stages.json_report import write_json
-from maskdet.stages.round_robin import Timing, speed_ratio, time_in_turns
-from maskdet.stages.runtime_contenders import PLAIN_TORCH, Contender, plain_torch_contender, runtime_contender
 
 REPORT_NAME = "runtimes"
 _LIBRARIES = ("torch", "onnxruntime", "openvino", "numpy", "opencv-python-headless")

@@ -9,6 +9,9 @@ import numpy as np
 import onnx
 import onnxruntime
 
+from maskdet.commands.export.agreement import candidates, comparable
+from maskdet.commands.export.inputs import FramedImages
+from maskdet.commands.export.source import ExportSource, precision_details
 from maskdet.inference.metadata import METADATA_KEY, DetectOptions
 from maskdet.inference.runtime import INPUT_NAME, open_runtime
 from maskdet.inference.suppression import Detections
@@ -21,9 +24,6 @@ from maskdet.models.export.suppression_graph import DETECTION_COLUMNS, DETECTION
 from maskdet.models.export.torch_program import SUFFIX as TORCH_SUFFIX
 from maskdet.models.export.torch_program import export_program, load_program
 from maskdet.models.onnx import export_onnx
-from maskdet.stages.export_agreement import candidates, comparable
-from maskdet.stages.export_inputs import FramedImages
-from maskdet.stages.export_source import ExportSource, precision_details
 
 FP32, FP16, INT8 = "fp32", "fp16", "int8"
 PRECISIONS = (FP32, FP16, INT8)

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maskdet.boxes import box_iou
+from maskdet.commands.evaluate.classes import ClassPlan, best_on_each_face, check_model_classes, plan_classes
 from maskdet.data.labelled_set import LabelledBox, LabelledImage, LabelledSet
 from maskdet.schema import BOX_COLUMNS, CLASS_NAMES
-from maskdet.stages.out_of_sample.classes import ClassPlan, best_on_each_face, check_model_classes, plan_classes
 from table_rows import detection_rows
 
 WITH, WITHOUT, WRONG = CLASS_NAMES

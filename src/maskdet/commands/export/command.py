@@ -9,15 +9,15 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
+from maskdet.commands.export.agreement import MIN_SHARE, Agreement, agreement, candidates
+from maskdet.commands.export.evaluation import GroundTruth, fold_metrics, loss_lines, predict_fold
+from maskdet.commands.export.files import FORMATS, FP32, INT8, ONNX, OPENVINO, PRECISIONS, ExportedFile, FileWriter
+from maskdet.commands.export.inputs import FramedImages, calibration_images, check_images
+from maskdet.commands.export.source import ExportSource, open_source
 from maskdet.inference.runtime import open_runtime
 from maskdet.inference.scoring_folder import check_scoring_folder, write_scoring_folder
 from maskdet.inference.suppression import Detections
 from maskdet.schema import PREDICTIONS, write_table
-from maskdet.stages.export_agreement import MIN_SHARE, Agreement, agreement, candidates
-from maskdet.stages.export_evaluation import GroundTruth, fold_metrics, loss_lines, predict_fold
-from maskdet.stages.export_files import FORMATS, FP32, INT8, ONNX, OPENVINO, PRECISIONS, ExportedFile, FileWriter
-from maskdet.stages.export_inputs import FramedImages, calibration_images, check_images
-from maskdet.stages.export_source import ExportSource, open_source
 from maskdet.stages.json_report import write_json
 
 REPORT_FILE = "export.json"

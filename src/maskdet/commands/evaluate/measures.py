@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from maskdet.commands.evaluate.classes import ClassPlan
+from maskdet.commands.evaluate.tables import SetTables
 from maskdet.evaluation.bootstrap import NUM_REPLICATES, bootstrap_metrics
 from maskdet.evaluation.confusion import confusion_pairs
 from maskdet.evaluation.curves import pr_curves
@@ -15,8 +17,6 @@ from maskdet.evaluation.sizes import size_tertiles
 from maskdet.evaluation.summary import Summary, nest_metrics
 from maskdet.evaluation.weighted import WeightedMetrics
 from maskdet.reporting.picture import JudgedTables, judge_tables
-from maskdet.stages.out_of_sample.classes import ClassPlan
-from maskdet.stages.out_of_sample.tables import SetTables
 
 IOU_THRESHOLD = 0.5
 """Of precision, recall, F1, curves, confusion and galleries."""

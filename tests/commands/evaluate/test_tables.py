@@ -5,12 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from damaged_set import scene
+from maskdet.commands.evaluate.tables import label_tables, prediction_table
 from maskdet.data.audit.looks import look_at
 from maskdet.data.labelled_set import LabelledBox, LabelledImage
 from maskdet.inference.results import ImageResult
 from maskdet.inference.suppression import Detections
 from maskdet.schema import BOX_COLUMNS, CLASS_NAMES, PREDICTIONS
-from maskdet.stages.out_of_sample.tables import label_tables, prediction_table
 
 WIDTH, HEIGHT = 160, 120
 LOOK = look_at(scene(0, WIDTH, HEIGHT))

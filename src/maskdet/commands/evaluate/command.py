@@ -6,6 +6,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from maskdet.commands.evaluate.classes import ClassPlan, check_model_classes, plan_classes
+from maskdet.commands.evaluate.known import find_known
+from maskdet.commands.evaluate.results import Subject, write_results
+from maskdet.commands.evaluate.tables import prediction_table
 from maskdet.data.audit.options import AuditOptions
 from maskdet.data.audit.orientation import is_labelled_turned
 from maskdet.data.class_map import recode
@@ -18,10 +22,6 @@ from maskdet.inference.images_in import MAX_PIXELS
 from maskdet.inference.predictor import Predictor
 from maskdet.inference.sources import SourceImage
 from maskdet.schema import PREDICTIONS, write_table
-from maskdet.stages.out_of_sample.classes import ClassPlan, check_model_classes, plan_classes
-from maskdet.stages.out_of_sample.known import find_known
-from maskdet.stages.out_of_sample.results import Subject, write_results
-from maskdet.stages.out_of_sample.tables import prediction_table
 
 MIN_SCORE = 0.001
 """Lowest score of a prediction, as in `conf/predict`: average precision needs the tail."""

@@ -7,6 +7,8 @@ from pathlib import Path
 import pandas as pd
 from jinja2 import ChoiceLoader, PackageLoader
 
+from maskdet.commands.evaluate.cards import GROUPS
+from maskdet.commands.evaluate.measures import IOU_THRESHOLD, Measures
 from maskdet.evaluation.errors import ERROR_KINDS, HIT
 from maskdet.evaluation.summary import Summary
 from maskdet.inference.counts import share_masked
@@ -26,8 +28,6 @@ from maskdet.reporting.summary_tables import (
     number,
     third_names,
 )
-from maskdet.stages.out_of_sample.cards import GROUPS
-from maskdet.stages.out_of_sample.measures import IOU_THRESHOLD, Measures
 
 _TILES = {"map": "mAP", "map_50": "mAP50", "precision": "precision", "recall": "recall", "f1": "F1"}
 _TEMPLATE = "evaluation.html.j2"

@@ -11,9 +11,9 @@ import pytest
 from dvc.repo import Repo
 from PIL import Image
 
+from maskdet.commands.compare.command import compare_runs
+from maskdet.commands.compare.run_sources import read_run, read_runs
 from maskdet.schema import ANNOTATIONS, FOLDS, IMAGES, PREDICTIONS, write_table
-from maskdet.stages.compare import compare_runs
-from maskdet.stages.run_sources import read_run, read_runs
 from simulated_sets import detect, draw_set
 
 NUM_FOLDS = 2

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from maskdet.commands.export.agreement import SCORE_THRESHOLD, agreement, candidates
 from maskdet.inference.metadata import DetectOptions
 from maskdet.inference.suppression import Detections
-from maskdet.stages.export_agreement import SCORE_THRESHOLD, agreement, candidates
 
 NOTHING = Detections(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty(0, np.int64))
 

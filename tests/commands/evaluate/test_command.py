@@ -17,11 +17,11 @@ from typer.testing import CliRunner
 from damaged_set import encoded, oriented_jpeg, scene
 from exported_model import released
 from maskdet.cli import app
+from maskdet.commands.evaluate.classes import ClassPlan, best_on_each_face
 from maskdet.evaluation.coco import coco_metrics
 from maskdet.inference.journal import JOURNAL_FILE
 from maskdet.inference.predictor import Predictor
 from maskdet.schema import ANNOTATIONS, CLASS_NAMES, IMAGES, PREDICTIONS, read_table
-from maskdet.stages.out_of_sample.classes import ClassPlan, best_on_each_face
 from raw_archive import noise_png, voc_xml, write_folder, write_zip
 from training_world import CONF
 

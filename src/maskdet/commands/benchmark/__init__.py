@@ -1,0 +1,1 @@
+"""`maskdet benchmark`: how long models take, in turns with plain torch."""

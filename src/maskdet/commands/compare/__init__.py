@@ -1,0 +1,1 @@
+"""`maskdet compare`: runs on the images that they have in common."""
