@@ -1,5 +1,6 @@
 """Videos behind the page: limits of time, size and kind, and files that go with their result."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,16 +10,22 @@ from drawn_film import ColourPredictor, Walker, film, read_film, write_film
 from maskdet.app.limits import AppLimits
 from maskdet.app.models import AppModel, ModelShelf
 from maskdet.app.service import AppService, VideoChoices
-from maskdet.app.uploads import UploadError
+from maskdet.app.uploads import UPLOADS, UploadError
 
 NUM_FRAMES = 12
 CHOICES = VideoChoices((0.5, 0.5, 0.5), has_tracking=True)
 
 
 @pytest.fixture(scope="module")
-def clip(tmp_path_factory) -> Path:
+def walk(tmp_path_factory) -> Path:
     walkers = [Walker(0, (60, 70), (2, 0)), Walker(1, (220, 80), (-1, 0), 3)]
     return write_film(tmp_path_factory.mktemp("clip") / "walk.mp4", film(walkers, NUM_FRAMES))
+
+
+@pytest.fixture
+def clip(walk, tmp_path) -> Path:
+    (tmp_path / UPLOADS).mkdir()
+    return Path(shutil.copy(walk, tmp_path / UPLOADS))
 
 
 @pytest.fixture
@@ -33,7 +40,7 @@ def make(tmp_path) -> Iterator:
     yield make_service
     for service in services:
         service.close()
-    assert list(tmp_path.iterdir()) == []  # no file outlives its service
+    assert [path.name for path in tmp_path.iterdir()] == [UPLOADS]  # no file of a result outlives its service
 
 
 def ignore(num_done: int, num_frames: int | None) -> None:
@@ -66,8 +73,8 @@ def test_a_long_video_is_cut_at_the_time_limit_and_what_was_done_is_whole(make, 
     assert 1 <= len(read_film(result.file("faces.mp4"))[1]) < NUM_FRAMES
 
 
-def test_what_is_no_video_leaves_no_file(make, clip, tmp_path_factory):
-    broken = tmp_path_factory.mktemp("broken") / "a.mp4"
+def test_what_is_no_video_leaves_no_file(make, clip):
+    broken = clip.with_name("broken.mp4")
     broken.write_bytes(clip.read_bytes()[:200])
     service = make()
     with pytest.raises(UploadError, match="cannot be read") as raised:
@@ -88,4 +95,18 @@ def test_a_failing_model_leaves_no_file(make, clip, monkeypatch):
     service = make()
     monkeypatch.setattr(service.shelf.first.predictor, "detect", fail)
     with pytest.raises(RuntimeError, match="the model broke"):
+        service.look_at_video(clip, "colours", CHOICES, ignore)
+
+
+def test_files_that_nobody_sent_are_not_opened(make, clip, walk):
+    service = make()
+    link = clip.with_name("link.mp4")
+    link.symlink_to(walk)
+    for foreign in (walk, link, clip.parent, Path("http://host/walk.mp4")):
+        with pytest.raises(UploadError, match="no file that was sent here"):
+            service.look_at_video(foreign, "colours", CHOICES, ignore)
+        with pytest.raises(UploadError, match="no file that was sent here"):
+            service.look_at_picture(foreign, ["colours"])
+    clip.unlink()
+    with pytest.raises(UploadError, match="not held any more"):
         service.look_at_video(clip, "colours", CHOICES, ignore)

@@ -7,6 +7,7 @@ from pathlib import Path
 import gradio as gr
 from gradio.themes.utils.fonts import Font
 
+from maskdet.app.own_files_page import OwnFilesPage
 from maskdet.app.picture_tab import PictureTab
 from maskdet.app.service import AppService
 from maskdet.app.video_tab import VideoTab
@@ -15,7 +16,7 @@ from maskdet.reporting.palette import CLASS_STYLES
 
 TITLE = "maskdet: who wears a mask?"
 
-_KEPT_SECONDS = 3600  # uploads; results are held for less
+_UPLOAD_SECONDS = 3600  # at most; results are held for less
 _SWEEP_SECONDS = 600
 
 
@@ -27,8 +28,9 @@ def build_page(service: AppService, examples: Sequence[tuple[Path, str]], addres
         examples: See `write_examples`.
         address: Of the server, for what programs are told.
     """
-    with gr.Blocks(
-        title=TITLE, analytics_enabled=False, delete_cache=(_SWEEP_SECONDS, _KEPT_SECONDS), fill_width=False
+    kept = (_SWEEP_SECONDS, _UPLOAD_SECONDS - _SWEEP_SECONDS)  # one that is young at a sweep waits for the next
+    with OwnFilesPage(
+        service.uploads_dir, title=TITLE, analytics_enabled=False, delete_cache=kept, fill_width=False
     ) as page:
         gr.HTML(welcome_html(service.shelf))
         with gr.Tabs():

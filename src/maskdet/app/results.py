@@ -51,6 +51,7 @@ class ResultStore(Generic[T]):
         """Hold a result and return its name: 22 letters, digits, dashes and underscores."""
         token = secrets.token_urlsafe(16)
         with self._lock:
+            self._let_expire()
             self._results[token] = (self._clock(), result)
             while len(self._results) > self._max_results:
                 self._drop_oldest()
@@ -63,7 +64,7 @@ class ResultStore(Generic[T]):
             KeyError: If it is held no more, or never was.
         """
         with self._lock:
-            self._drop_expired()
+            self._let_expire()
             if token not in self._results:
                 raise KeyError("This result is not held any more; please send the picture or video again.")
             return self._results[token][1]
@@ -71,8 +72,13 @@ class ResultStore(Generic[T]):
     def __len__(self) -> int:
         """Return how many results are held."""
         with self._lock:
-            self._drop_expired()
+            self._let_expire()
             return len(self._results)
+
+    def drop_expired(self) -> None:
+        """Drop the results whose time is over; to be called now and then, as an idle server is asked for none."""
+        with self._lock:
+            self._let_expire()
 
     def clear(self) -> None:
         """Drop all results."""
@@ -80,7 +86,8 @@ class ResultStore(Generic[T]):
             while self._results:
                 self._drop_oldest()
 
-    def _drop_expired(self) -> None:
+    def _let_expire(self) -> None:
+        """Drop what has expired; for who holds the lock."""
         limit = self._clock() - self._max_seconds
         while self._results and next(iter(self._results.values()))[0] < limit:
             self._drop_oldest()

@@ -1,16 +1,18 @@
 """The server: addresses for programs and results, the page, and headers that keep a browser on this host."""
 
+import asyncio
 import logging
 import os
 import shutil
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 from fastapi import FastAPI
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from maskdet import __version__
@@ -20,6 +22,7 @@ from maskdet.app.models import ModelShelf
 from maskdet.app.rest import add_error_answers, add_unknown_routes, rest_router
 from maskdet.app.result_routes import result_router
 from maskdet.app.service import AppService
+from maskdet.app.uploads import UPLOADS
 
 # gradio's page needs inline scripts and styles; everything else comes from this host or from the page itself.
 _POLICY = "; ".join(
@@ -35,6 +38,7 @@ _POLICY = "; ".join(
         "object-src 'none'",
         "base-uri 'self'",
         "form-action 'self'",
+        "frame-ancestors 'self'",
     )
 )
 _HEADERS = {
@@ -49,6 +53,10 @@ _QUIET = {  # nothing reports home, whatever is imported later
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "GRADIO_RUN_HISTORY": "False",
 }
+_ERRANDS = ("file=http:/", "file=https:/", "file/http:/", "file/https:/", "proxy=")
+"""What addresses of gradio's begin with, that make the server fetch something for a visitor."""
+
+_SWEEP_SECONDS = 1.0  # between looks for results whose time is over: little against the time that they have
 
 
 class _HostHeaders:
@@ -75,7 +83,7 @@ def work_folder() -> Iterator[Path]:
     To be entered before a model is opened and before `build_app`: ONNX Runtime and gradio read the environment.
     """
     folder = Path(tempfile.mkdtemp(prefix="maskdet-app-"))
-    os.environ |= _QUIET | {"GRADIO_TEMP_DIR": str(folder / "uploads")}
+    os.environ |= _QUIET | {"GRADIO_TEMP_DIR": str(folder / UPLOADS)}
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
         yield folder
@@ -96,7 +104,11 @@ def build_app(shelf: ModelShelf, limits: AppLimits, folder: Path, address: str =
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        sweeper = asyncio.create_task(_sweep(service))
         yield
+        sweeper.cancel()
+        with suppress(asyncio.CancelledError):
+            await sweeper
         service.close()
 
     app = FastAPI(
@@ -112,9 +124,27 @@ def build_app(shelf: ModelShelf, limits: AppLimits, folder: Path, address: str =
     app.include_router(rest_router(service))
     app.include_router(result_router(service))
     add_unknown_routes(app)
+    _refuse_errands(app)
     add_error_answers(app)
     app.add_middleware(_HostHeaders)
     return _with_page(app, service, folder, address)
+
+
+async def _sweep(service: AppService) -> None:
+    """Drop results when their time is over, for as long as the server runs."""
+    while True:
+        await asyncio.sleep(_SWEEP_SECONDS)
+        await asyncio.to_thread(service.drop_expired)
+
+
+def _refuse_errands(app: FastAPI) -> None:
+    """Let no visitor send the server to another host; to be called before the page is there."""
+
+    async def refuse() -> None:
+        raise HTTPException(403, "This server fetches nothing from elsewhere.")
+
+    for start in _ERRANDS:
+        app.add_api_route(f"/gradio_api/{start}{{rest:path}}", refuse, methods=["GET", "HEAD"], include_in_schema=False)
 
 
 def _with_page(app: FastAPI, service: AppService, folder: Path, address: str) -> FastAPI:

@@ -10,7 +10,16 @@ from pathlib import Path
 from maskdet.app.limits import AppLimits
 from maskdet.app.models import LOWEST_SCORE, AppModel, ModelShelf, ThresholdedModel
 from maskdet.app.results import ModelAnswer, PictureResult, ResultStore, VideoResult, encode_shown
-from maskdet.app.uploads import BROKEN, UploadError, check_pixels, check_size, check_video_file, read_upload
+from maskdet.app.uploads import (
+    BROKEN,
+    UPLOADS,
+    UploadError,
+    check_pixels,
+    check_size,
+    check_uploaded,
+    check_video_file,
+    read_upload,
+)
 from maskdet.app.work import WorkQueue
 from maskdet.inference.images_in import Picture
 from maskdet.inference.suppression import Detections, one_class_per_face
@@ -44,11 +53,15 @@ class AppService:
     Args:
         shelf: The models.
         limits: What is accepted.
-        work_dir: For the files of videos; what is left is removed with it by the caller.
+        work_dir: For uploads and the files of videos; what is left is removed with it by the caller.
+
+    Attributes:
+        uploads_dir: Where the files of visitors lie; no other is ever opened for them.
     """
 
     def __init__(self, shelf: ModelShelf, limits: AppLimits, work_dir: Path) -> None:
         self.shelf, self.limits, self._work_dir = shelf, limits, work_dir
+        self.uploads_dir = work_dir / UPLOADS
         self.pictures: ResultStore[PictureResult] = ResultStore(limits.num_results, limits.result_seconds)
         self.videos: ResultStore[VideoResult] = ResultStore(_MAX_VIDEOS, limits.result_seconds)
         self.picture_queue = WorkQueue("picture", limits.num_at_once, limits.max_waiting, limits.max_seconds)
@@ -61,10 +74,15 @@ class AppService:
         self.pictures.clear()
         self.videos.clear()
 
+    def drop_expired(self) -> None:
+        """Drop the results whose time is over, even where nobody asks for any."""
+        self.pictures.drop_expired()
+        self.videos.drop_expired()
+
     def detect(
         self, content: bytes, model: AppModel, score_threshold: ScoreThreshold | None
     ) -> tuple[Picture, Detections]:
-        """Return a picture that a program sent, and its faces; see `read_upload` for the errors."""
+        """Return a picture that a program sent, and its faces, each once; see `read_upload` for the errors."""
         picture = read_upload(content, self.limits)
         return picture, one_class_per_face(model.predictor.detect(picture.pixels, score_threshold))
 
@@ -76,9 +94,10 @@ class AppService:
             model_names: One, or two to compare.
 
         Raises:
-            UploadError: If it is none, or too large.
+            UploadError: If it lies elsewhere than uploads do, is none, or too large.
         """
         models = [self.shelf[name] for name in dict.fromkeys(model_names)]
+        path = self._uploaded(path)
         check_size(path.stat().st_size, self.limits)
         picture = read_upload(path.read_bytes(), self.limits)
         answers = []
@@ -102,11 +121,11 @@ class AppService:
             tell: `tell(num_done, num_frames)` after each frame.
 
         Raises:
-            UploadError: If it is no video, has no frames, or is too large.
+            UploadError: If it lies elsewhere than uploads do, is no video, has no frames, or is too large.
         """
-        model = self.shelf[model_name]
+        model, path = self.shelf[model_name], self._uploaded(path)
         check_video_file(path, self.limits)
-        options = VideoOptions(has_tracking=choices.has_tracking, has_blur=choices.has_blur, num_workers=2)
+        options = VideoOptions(has_tracking=choices.has_tracking, has_blur=choices.has_blur)
         thresholds = dict(zip(model.class_names, choices.thresholds, strict=False))
         folder = Path(tempfile.mkdtemp(prefix="video-", dir=self._work_dir))
         result = None
@@ -124,6 +143,12 @@ class AppService:
             if result is None:
                 VideoResult(model.name, None, folder).close()
         return self.videos.add(result)
+
+    def _uploaded(self, path: Path) -> Path:
+        path = check_uploaded(path, self.uploads_dir)
+        if not path.is_file():
+            raise UploadError(BROKEN, "This upload is not held any more; please send it again.")
+        return path
 
     def _check_frames(self, path: Path) -> None:
         try:

@@ -12,8 +12,11 @@ from maskdet.inference.images_in import Picture, read_picture
 PICTURE_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
 """Pillow's names of the formats that are decoded; others, of which some start programs, are not even tried."""
 
-BROKEN, TOO_LARGE, OTHER_KIND = 400, 413, 415
+BROKEN, TOO_SLOW, TOO_LARGE, OTHER_KIND = 400, 408, 413, 415
 """HTTP statuses: what is wrong with an upload."""
+
+UPLOADS = "uploads"
+"""The folder, in that of the server, where the files of visitors lie."""
 
 _HEADER_ERRORS = (OSError, ValueError, SyntaxError, EOFError, MemoryError, OverflowError)  # of Pillow's many readers
 _SNIFFED_BYTES = 12
@@ -41,6 +44,31 @@ class UploadError(ValueError):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
+
+
+def check_uploaded(path: str | Path, uploads_dir: Path) -> Path:
+    """Refuse a path that leads elsewhere than to what visitors have sent: a file of the server, a link, an address.
+
+    A request can name any path, whatever the page would send.
+
+    Args:
+        path: What a visitor says; need not exist, and may be of any type.
+        uploads_dir: Where uploads lie.
+
+    Returns:
+        The path without links; it lies below the folder.
+
+    Raises:
+        UploadError: If it leads elsewhere; nothing was read.
+    """
+    try:
+        real = Path(path).resolve()
+    except (TypeError, ValueError, OSError, RuntimeError):  # no text, a zero byte, links in a circle
+        real = None
+    uploads_dir = uploads_dir.resolve()
+    if real is None or real == uploads_dir or not real.is_relative_to(uploads_dir):
+        raise UploadError(BROKEN, "This is no file that was sent here.")
+    return real
 
 
 def read_upload(content: bytes, limits: AppLimits) -> Picture:
