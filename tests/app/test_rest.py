@@ -1,7 +1,11 @@
 """The interface for programs on a running server: equal to the predictor, errors as JSON, nothing lost under load."""
 
+import socket
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
 
 import cv2
 import httpx
@@ -10,7 +14,10 @@ import pytest
 
 from exported_model import SCORE_THRESHOLDS, scene_images
 from maskdet import Predictor
+from maskdet.app.models import LOWEST_SCORE
 from maskdet.app.page import TITLE
+from maskdet.inference.images_in import read_picture
+from maskdet.inference.suppression import one_class_per_face
 from running_app import BAD_NAMES, LIMITS, animated_gif, bad_uploads, client, png, running_app
 
 NUM_BAD = 200
@@ -142,6 +149,58 @@ def test_more_than_can_wait_are_told_when_to_come_back(monkeypatch):
     error_of(answer)
 
 
+def upload_without_a_body(num_bytes: int = 1_000_000) -> socket.socket:
+    """Return a connection that has said that a picture comes, and then nothing."""
+    url = httpx.URL(running_app().url)
+    sender = socket.create_connection((url.host, url.port), timeout=60)
+    lines = (
+        "POST /api/detect HTTP/1.1",
+        f"Host: {url.host}",
+        "Content-Type: image/png",
+        f"Content-Length: {num_bytes}",
+    )
+    sender.sendall("\r\n".join([*lines, "", ""]).encode())
+    return sender
+
+
+def received(sender: socket.socket) -> str:
+    """Return an answer whose body is an error."""
+    content = b""
+    while not content.endswith(b"}}") and (part := sender.recv(4096)):
+        content += part
+    return content.decode()
+
+
+def wait_for_pending(num: int) -> None:
+    for _ in range(600):
+        if _service().picture_queue.num_pending == num:
+            return
+        time.sleep(0.05)
+    raise TimeoutError(f"{_service().picture_queue.num_pending} pending, expected {num}")
+
+
+def test_who_finds_no_place_is_told_before_the_picture_is_read(monkeypatch):
+    monkeypatch.setattr(_service().picture_queue, "_most", 2)
+    with closing(upload_without_a_body()), closing(upload_without_a_body()):
+        wait_for_pending(2)
+        with closing(upload_without_a_body()) as third:
+            answer = received(third)
+        assert answer.startswith("HTTP/1.1 503")
+        assert "retry-after" in answer.lower()
+        assert post(png()).status_code == 503
+    wait_for_pending(0)  # both have left
+    assert post(png()).status_code == 200
+
+
+def test_who_sends_too_slowly_loses_the_place(monkeypatch):
+    monkeypatch.setattr(_service(), "limits", replace(LIMITS, max_seconds=0.2))
+    with closing(upload_without_a_body()) as slow:
+        answer = received(slow)
+    assert answer.startswith("HTTP/1.1 408")
+    assert "did not arrive within 0.2 seconds" in answer
+    wait_for_pending(0)
+
+
 def test_what_nobody_foresaw_is_no_traceback(monkeypatch):
     model = running_app().shelf.first
 
@@ -166,14 +225,32 @@ def test_the_interface_describes_itself():
     assert [model["name"] for model in models] == ["reference", "twin"]
     assert models[0]["score_thresholds"] == SCORE_THRESHOLDS
     assert TITLE in page.text
-    assert "default-src 'self'" in page.headers["content-security-policy"]
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'self'" in policy
+    assert "frame-ancestors 'self'" in policy
+    assert "408" in detect["responses"]
+    schemas = described["components"]["schemas"]
+    assert "each once" in schemas["DetectAnswer"]["description"]
+    assert "likeliest of this face" in schemas["Face"]["properties"]["class_name"]["description"]
 
 
-def test_jpeg_and_png_of_a_scene_agree():
-    image = scene_images(1)[0]
-    jpeg = cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 100])[1].tobytes()
-    assert abs(len(post(jpeg).json()["faces"]) - len(post(png(image)).json()["faces"])) <= 3
-    assert LIMITS.max_upload_bytes > len(jpeg)
+def test_a_face_that_several_classes_claim_is_one_face():
+    image, predictor = scene_images(1)[0], running_app().shelf.first.predictor
+    claims = predictor.detect(image, LOWEST_SCORE)
+    faces = one_class_per_face(claims)
+    answer = post(png(image), score_threshold=LOWEST_SCORE).json()
+    assert 0 < len(faces) < len(claims)
+    np.testing.assert_array_equal(np.float32([face["box_xyxy"] for face in answer["faces"]]), faces.boxes_xyxy)
+    assert sum(answer["num_faces"].values()) == len(faces)
+    assert answer["share_masked"] == answer["num_faces"]["with_mask"] / len(faces)
+
+
+def test_faces_of_a_jpeg_are_those_of_its_pixels():
+    jpeg = cv2.imencode(".jpg", scene_images(1)[0][:, :, ::-1])[1].tobytes()
+    found = running_app().shelf.first.predictor.detect(read_picture(jpeg).pixels)
+    faces = post(jpeg).json()["faces"]
+    assert len(found) > 0
+    np.testing.assert_array_equal(np.float32([face["box_xyxy"] for face in faces]), found.boxes_xyxy)
 
 
 def _service():

@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -98,6 +99,39 @@ def test_a_visitor_who_leaves_frees_the_place():
         await first
 
     run(leave())
+
+
+def test_a_place_that_is_taken_counts_before_there_is_work():
+    queue, gate = WorkQueue("test", 1, 0, 30), threading.Event()
+
+    async def everyone() -> None:
+        with queue.place():
+            assert queue.num_pending == 1
+            with pytest.raises(BusyError), queue.place():
+                pass
+            with pytest.raises(BusyError):
+                await queue.run(int)
+        assert queue.num_pending == 0
+        with pytest.raises(ZeroDivisionError), queue.place():
+            raise ZeroDivisionError
+        assert queue.num_pending == 0
+        with queue.place() as place:
+            task = asyncio.create_task(place.run(gate.wait))
+            await asyncio.sleep(0.05)
+            task.cancel()
+        assert queue.num_pending == 1  # the visitor has left, but the work has begun
+        gate.set()
+        assert await _in_time(lambda: queue.num_pending == 0)
+
+    run(everyone())
+
+
+async def _in_time(is_so: Callable[[], bool]) -> bool:
+    for _ in range(200):
+        if is_so():
+            return True
+        await asyncio.sleep(0.02)
+    return False
 
 
 def test_a_closed_queue_counts_nothing():

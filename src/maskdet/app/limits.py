@@ -11,7 +11,8 @@ class AppLimits:
     Attributes:
         max_upload_mb: Of a file, in 10⁶ bytes.
         max_pixels: Width times height of a picture or of a video's frames; a picture is refused by its header.
-        max_seconds: How long an upload waits for its turn at most, and how long a video is worked on.
+        max_seconds: How long an upload waits for its turn at most, how long a program takes to send a picture, and how
+            long a video is worked on.
         num_at_once: Pictures at a time; there is one video at a time beside them.
         max_waiting: Pictures that wait for their turn; more are sent away.
         num_results: Results of pictures that are held in memory for people to look at; the oldest goes first.

@@ -1,5 +1,6 @@
 """The interface for programs: a picture in, its faces as JSON out; errors are JSON too."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
@@ -13,15 +14,19 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from maskdet.app.answers import DetectAnswer, ErrorAnswer, HealthAnswer, ModelsAnswer, detect_answer, models_answer
 from maskdet.app.models import AppModel
 from maskdet.app.service import AppService
-from maskdet.app.uploads import BROKEN, OTHER_KIND, UploadError, read_bounded
+from maskdet.app.uploads import BROKEN, OTHER_KIND, TOO_SLOW, UploadError, read_bounded
 from maskdet.app.work import BusyError
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"model": ErrorAnswer, "description": "An empty or damaged picture, or a wrong parameter."},
     404: {"model": ErrorAnswer, "description": "No such model."},
+    408: {"model": ErrorAnswer, "description": "The picture took too long to arrive."},
     413: {"model": ErrorAnswer, "description": "Too many bytes or pixels."},
     415: {"model": ErrorAnswer, "description": "No picture."},
-    503: {"model": ErrorAnswer, "description": "Too many others; `Retry-After` says when to come back."},
+    503: {
+        "model": ErrorAnswer,
+        "description": "Too many others, told before the picture is read; `Retry-After` says when to come back.",
+    },
 }
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _BODY = {
@@ -69,8 +74,9 @@ def rest_router(service: AppService) -> APIRouter:
         """Send the bytes of a PNG, JPEG, WebP, GIF, BMP or TIFF file, or a form with the field `file`."""
         chosen = _model(service, model)
         thresholds = parsed_thresholds(score_threshold or [], chosen)
-        content = await _content(request, service)
-        return await service.picture_queue.run(_answer, service, chosen, thresholds, content)
+        with service.picture_queue.place() as place:  # first: so many uploads are in memory, and no more
+            content = await _content(request, service)
+            return await place.run(_answer, service, chosen, thresholds, content)
 
     return router
 
@@ -141,14 +147,19 @@ def _model(service: AppService, name: str | None) -> AppModel:
 
 
 async def _content(request: Request, service: AppService) -> bytes:
-    """Return the bytes of the picture in a request's body, never reading more than may be there."""
+    """Return the bytes of the picture in a request's body, never reading more, or for longer, than may be."""
     limits, kind = service.limits, request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind == "multipart/form-data":
-        return await _form_file(request, service)
-    if kind and kind not in _UNTOLD and not kind.startswith("image/"):
+    is_form = kind == "multipart/form-data"
+    if not is_form and kind and kind not in _UNTOLD and not kind.startswith("image/"):
         accepted = "image/*, application/octet-stream or multipart/form-data"
         raise UploadError(OTHER_KIND, f"Content-Type: expected {accepted}, got {kind}.")
-    return await read_bounded(request.stream(), limits.max_upload_bytes, limits)
+    try:
+        async with asyncio.timeout(limits.max_seconds):  # who sends slowly holds a place
+            if is_form:
+                return await _form_file(request, service)
+            return await read_bounded(request.stream(), limits.max_upload_bytes, limits)
+    except TimeoutError as error:
+        raise UploadError(TOO_SLOW, f"The file did not arrive within {limits.max_seconds:g} seconds.") from error
 
 
 async def _form_file(request: Request, service: AppService) -> bytes:

@@ -3,8 +3,9 @@
 import asyncio
 import contextvars
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -41,8 +42,28 @@ class WorkQueue:
 
     @property
     def num_pending(self) -> int:
-        """Return how many are waiting or being worked on."""
+        """Return how many places are taken: work that is still on its way, waits, or is being done."""
         return self._num_pending
+
+    @contextmanager
+    def place(self) -> Iterator["Place"]:
+        """Take a place for work before it is there, e.g. before an upload is read into memory.
+
+        The place is free again at the end of the block, or once its work has ended.
+
+        Raises:
+            BusyError: If there is none.
+        """
+        with self._lock:
+            if self._num_pending >= self._most:
+                raise BusyError(f"{self._num_pending} others are waiting already; please try again later.", 10)
+            self._num_pending += 1
+        place = Place(self)
+        try:
+            yield place
+        finally:
+            if not place.is_used:
+                self._forget(None)
 
     async def run(self, work: Callable[..., T], *arguments: object) -> T:
         """Return what `work(*arguments)` returns, from a thread that sees the caller's context variables.
@@ -51,7 +72,11 @@ class WorkQueue:
             BusyError: If too many wait, or the turn did not come in time.
             Exception: What the work raises.
         """
-        future = self._submit(work, arguments)
+        with self.place() as place:
+            return await place.run(work, *arguments)
+
+    async def _finished(self, future: "Future[T]") -> T:
+        """Return what submitted work returns; see `run`."""
         waiter = asyncio.wrap_future(future)
         try:
             finished, _ = await asyncio.wait({waiter}, timeout=self._max_seconds)
@@ -63,15 +88,8 @@ class WorkQueue:
         return await waiter
 
     def _submit(self, work: Callable[..., T], arguments: tuple) -> "Future[T]":
-        with self._lock:
-            if self._num_pending >= self._most:
-                raise BusyError(f"{self._num_pending} others are waiting already; please try again later.", 10)
-            self._num_pending += 1
-        try:
-            future = self._executor.submit(contextvars.copy_context().run, work, *arguments)
-        except RuntimeError:
-            self._forget(None)
-            raise
+        """Hand work to the threads; the place that was taken for it is free when it ends."""
+        future = self._executor.submit(contextvars.copy_context().run, work, *arguments)
         future.add_done_callback(self._forget)
         return future
 
@@ -82,3 +100,25 @@ class WorkQueue:
     def close(self) -> None:
         """Let what has begun end; drop what waits."""
         self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+class Place:
+    """A place in a queue, for one piece of work; see `WorkQueue.place`.
+
+    Attributes:
+        is_used: Whether the work has been handed over, which frees the place then.
+    """
+
+    def __init__(self, queue: WorkQueue) -> None:
+        self._queue, self.is_used = queue, False
+
+    async def run(self, work: Callable[..., T], *arguments: object) -> T:
+        """Return what the work returns, once; see `WorkQueue.run`.
+
+        Raises:
+            BusyError: If the turn did not come in time.
+            Exception: What the work raises.
+        """
+        future = self._queue._submit(work, arguments)
+        self.is_used = True
+        return await self._queue._finished(future)
