@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import time
 from dataclasses import dataclass, field
 
 import cv2
@@ -16,7 +17,9 @@ from maskdet.app.models import LOWEST_SCORE, above
 from maskdet.app.picture_files import FILE_KINDS, View, annotated
 from maskdet.app.results import SHOWN_SIDE_PX, ModelAnswer, PictureResult, ResultStore, encode_shown
 from maskdet.inference.predictor import Predictor
+from maskdet.inference.suppression import Detections, one_class_per_face
 from maskdet.schema import CLASS_NAMES
+from running_app import running_app
 
 
 @dataclass
@@ -69,10 +72,36 @@ def test_a_result_goes_when_its_time_is_over():
     assert item.closed == [1]
 
 
+def test_what_has_expired_goes_with_the_next_result_and_with_the_next_sweep():
+    now = [0.0]
+    store: ResultStore[Item] = ResultStore(10, 60, clock=lambda: now[0])
+    items = [Item() for _ in range(2)]
+    store.add(items[0])
+    now[0] = 61
+    store.add(items[1])
+    assert [item.closed for item in items] == [[1], []]
+    now[0] = 122
+    store.drop_expired()
+    assert [item.closed for item in items] == [[1], [1]]
+
+
+def test_an_idle_server_holds_nothing_for_longer_than_it_says(monkeypatch):
+    service, items = running_app().app.state.service, []
+    for store in (service.pictures, service.videos):
+        monkeypatch.setattr(store, "_max_seconds", 0.1)
+        items.append(Item())
+        store.add(items[-1])
+    for _ in range(600):
+        if all(item.closed for item in items):
+            break
+        time.sleep(0.05)  # and asks for nothing
+    assert [item.closed for item in items] == [[1], [1]]
+
+
 @settings(max_examples=10, deadline=None)
 @given(thresholds=st.lists(st.floats(LOWEST_SCORE, 1), min_size=3, max_size=3))
 def test_moving_thresholds_equals_asking_the_model_again(predictor, found, thresholds):
-    asked = predictor.detect(scene_images(1)[0], dict(zip(CLASS_NAMES, thresholds, strict=True)))
+    asked = one_class_per_face(predictor.detect(scene_images(1)[0], dict(zip(CLASS_NAMES, thresholds, strict=True))))
     kept = above(found, thresholds)
     np.testing.assert_array_equal(kept.boxes_xyxy, asked.boxes_xyxy)
     np.testing.assert_array_equal(kept.scores, asked.scores)
@@ -104,6 +133,29 @@ def test_the_annotated_picture_differs_where_boxes_are_and_is_blurred_on_demand(
     assert cv2.Laplacian(blurred[inside], cv2.CV_64F).var() < cv2.Laplacian(plain[inside], cv2.CV_64F).var()
     decoded = cv2.imdecode(np.frombuffer(FILE_KINDS["faces.png"].make(result, answer, nothing), np.uint8), 1)
     np.testing.assert_array_equal(decoded[:, :, ::-1], plain)
+
+
+def test_with_blur_no_shown_face_stays_sharp_however_low_its_threshold():
+    image = np.random.default_rng(0).integers(0, 255, (200, 300, 3), np.uint8)
+    boxes = np.float32([[20, 20, 80, 80], [120, 20, 180, 80], [220, 20, 280, 80], [20, 120, 80, 180]])
+    found = Detections(boxes, np.float32([0.9, 0.2, 0.07, 0.06]), np.array([0, 1, 2, 1]))
+    answer = ModelAnswer("reference", CLASS_NAMES, found, 0.1)
+    result = PictureResult("noise.png", (300, 200), encode_shown(image), (answer,))
+
+    def is_sharp(shown: np.ndarray) -> list[bool]:
+        centres = (boxes[:, :2] + boxes[:, 2:]) / 2 * (shown.shape[1] / 300)  # a small picture is drawn larger
+        middles = [shown[int(y) - 9 : int(y) + 9, int(x) - 9 : int(x) + 9] for x, y in centres]
+        return [bool(np.abs(np.diff(middle.astype(int), axis=1)).mean() > 20) for middle in middles]
+
+    assert is_sharp(annotated(result, answer, View((1.0, 1.0, 1.0)))) == [True] * 4
+    low, high = View((0.05, 0.07, 0.05), is_blurred=True), View((0.95, 0.95, 0.95), is_blurred=True)
+    assert is_sharp(annotated(result, answer, low)) == [False, False, False, True]  # the last is neither
+    assert is_sharp(annotated(result, answer, high)) == [False, False, True, True]  # doubtful ones are not shown
+
+
+def test_an_address_has_all_digits_of_a_threshold():
+    values = (0.1 + 0.2, 0.34715234567891, 1.0)
+    assert tuple(float(part) for part in View(values).query()[2:].split(",")) == values
 
 
 def test_a_large_picture_is_held_small_and_its_boxes_follow(found):

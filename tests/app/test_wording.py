@@ -58,7 +58,10 @@ def test_messages_and_names_are_escaped():
 
 
 def test_a_table_is_cut_and_says_so():
-    found = Detections(np.float32([[0, 0, 9, 9]] * 350), np.full(350, 0.9, np.float32), np.zeros(350, np.int64))
+    left = np.arange(350, dtype=np.float32)[:, None] * 10
+    found = Detections(
+        np.hstack([left, left, left + 9, left + 9]), np.full(350, 0.9, np.float32), np.zeros(350, np.int64)
+    )
     result = PictureResult("a.png", (400, 300), b"", (ModelAnswer("m", CLASS_NAMES, found, 0.1),))
     picture, table = picture_html("token", result, [View((0.5, 0.5, 0.5), is_blurred=True)])
     assert "350 faces" in picture
@@ -68,7 +71,19 @@ def test_a_table_is_cut_and_says_so():
     assert table.count("<tr>") == 301
 
 
+def test_a_face_that_two_classes_claim_counts_once():
+    boxes = np.float32([[10, 10, 60, 60], [12, 10, 60, 62], [100, 10, 150, 60]])
+    found = Detections(boxes, np.float32([0.9, 0.8, 0.7]), np.array([0, 1, 1]))
+    result = PictureResult("a.png", (200, 100), b"", (ModelAnswer("m", CLASS_NAMES, found, 0.1),))
+    picture, table = picture_html("token", result, [View((0.5, 0.5, 0.5))])
+    assert "2 faces" in picture
+    assert "50 % masked" in picture
+    assert table.count("<tr>") == 1 + 2
+
+
 def test_programs_are_told_the_address_and_the_limits():
     text = programs_html("http://host:1/", AppLimits(max_upload_mb=3))
     assert "http://host:1/api/detect" in text
     assert "more than 3 MB" in text
+    assert "408 a picture that takes more than 60 seconds" in text
+    assert "each once with its likeliest class" in text

@@ -14,7 +14,7 @@ from maskdet.inference.suppression import Detections
 class Face(BaseModel):
     """A face."""
 
-    class_name: str = Field(description="One of the model's classes.")
+    class_name: str = Field(description="One of the model's classes, the likeliest of this face.")
     score: float = Field(description="In [0, 1].")
     box_xyxy: list[float] = Field(
         description="x_min, y_min, x_max, y_max in pixels of the upright picture, origin top left."
@@ -29,12 +29,12 @@ class ImageSize(BaseModel):
 
 
 class DetectAnswer(BaseModel):
-    """The faces of a picture, best first."""
+    """The faces of a picture, best first, each once."""
 
     model: str
     image: ImageSize
     faces: list[Face]
-    num_faces: dict[str, int] = Field(description="By class.")
+    num_faces: dict[str, int] = Field(description="By class; every face counts once.")
     share_masked: float | None = Field(description="Of the faces; null where there is none.")
     score_thresholds: dict[str, float] = Field(description="By class, as they were applied.")
     note: str = Field(description="What of the file was left out, e.g. later frames of an animation; may be empty.")
@@ -61,7 +61,7 @@ class HealthAnswer(BaseModel):
 
     status: str
     models: list[str]
-    num_pending: int = Field(description="Pictures that wait or are being worked on.")
+    num_pending: int = Field(description="Pictures that are being sent, wait or are being worked on.")
 
 
 class ErrorDetail(BaseModel):

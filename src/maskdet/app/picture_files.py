@@ -24,26 +24,26 @@ class View:
 
     Attributes:
         thresholds: One for each class.
-        is_blurred: Whether faces are blurred under their boxes, doubtful ones too.
+        is_blurred: Whether faces are blurred under their boxes: those that are shown, and doubtful ones too.
     """
 
     thresholds: tuple[float, ...]
     is_blurred: bool = False
 
     def query(self) -> str:
-        """Return the view as the query of an address."""
+        """Return the view as the query of an address, with all digits."""
         blur = "&blur=1" if self.is_blurred else ""
-        return "t=" + ",".join(f"{value:g}" for value in self.thresholds) + blur
+        return "t=" + ",".join(repr(float(value)) for value in self.thresholds) + blur
 
 
 def annotated(result: PictureResult, answer: ModelAnswer, view: View) -> np.ndarray:
     """Return the shown picture with the boxes of one answer, (H', W', 3) uint8, RGB."""
     image = result.shown()
     factors = np.tile(np.array(image.shape[1::-1]) / result.image_wh, 2)  # (4,)
-    if view.is_blurred:
-        doubtful = answer.found.boxes_xyxy[answer.found.scores >= np.float32(BLUR_SCORE_THRESHOLD)]
-        image = blur_faces(image, doubtful * factors)
     found = above(answer.found, view.thresholds)
+    if view.is_blurred:  # what is shown, and what is too doubtful to be shown
+        doubtful = answer.found.boxes_xyxy[answer.found.scores >= np.float32(BLUR_SCORE_THRESHOLD)]
+        image = blur_faces(image, np.concatenate([found.boxes_xyxy, doubtful]) * factors)
     scaled = Detections((found.boxes_xyxy * factors).astype(np.float32), found.scores, found.class_indices)
     drawn = ImageResult(result.file_name, image.shape[1::-1], scaled)
     return draw_result(image, drawn, answer.class_names)

@@ -98,7 +98,7 @@ class PictureTab:
             return _hint(error.args[0]), ""
         num = len(self._rows[0].sliders)
         views = [
-            View(chosen_thresholds(values[place * num :], len(answer.class_names)), is_blurred)
+            View(chosen_thresholds(values[place * num :], self._service.shelf[answer.model_name]), is_blurred)
             for place, answer in enumerate(result.answers)
         ]
         return picture_html(token, result, views)
@@ -118,7 +118,7 @@ def _picture_input() -> gr.Image:
         webcam_options=gr.WebcamOptions(mirror=False),
     )
     # gradio would decode it here, with a traceback for a text file; a subclass would make it write a file beside this
-    # one. The path was checked to lie among the uploads before.
+    # one. `OwnFilesPage` has checked before that the path lies among the uploads, and the service checks it again.
     picture.preprocess = lambda payload: None if payload is None else payload.path
     return picture
 

@@ -7,7 +7,8 @@ import gradio as gr
 from maskdet.app.models import LOWEST_SCORE, AppModel, ModelShelf
 from maskdet.app.wording import class_words
 
-_STEP = 0.01
+_DIGITS = 2
+_STEP = 10**-_DIGITS
 
 
 class ThresholdsRow:
@@ -38,7 +39,7 @@ class ThresholdsRow:
         used = [
             {
                 "label": class_words(name).capitalize(),
-                "value": round(value, 2),
+                "value": round(value, _DIGITS),
                 "visible": True,
                 "elem_classes": ["md-slider", f"md-{name}"],
             }
@@ -49,6 +50,18 @@ class ThresholdsRow:
         return [shared | values for values in used + unused]
 
 
-def chosen_thresholds(values: Sequence[float], num_classes: int) -> tuple[float, ...]:
-    """Return what the sliders of a model's classes say, none below what the model is asked for."""
-    return tuple(min(max(float(value), LOWEST_SCORE), 1.0) for value in values[:num_classes])
+def chosen_thresholds(values: Sequence[float], model: AppModel) -> tuple[float, ...]:
+    """Return the thresholds that a model's sliders mean, none below what the model is asked for.
+
+    Args:
+        values: Of the sliders; more than the model has classes where another has more.
+        model: Whose thresholds they are.
+
+    Returns:
+        One for each class; the model's own, with all its digits, where a slider stands where it began: the faces are
+        those of `maskdet predict` then.
+    """
+    return tuple(
+        own if round(float(value), _DIGITS) == round(own, _DIGITS) else min(max(float(value), LOWEST_SCORE), 1.0)
+        for value, own in zip(values, model.default_thresholds, strict=False)
+    )

@@ -71,8 +71,7 @@ class VideoTab:
         if path is None:
             return message_html("Choose a video first.")
         service = self._service
-        thresholds = chosen_thresholds(values, len(service.shelf[model].class_names))
-        choices = VideoChoices(thresholds, has_tracking, has_blur)
+        choices = VideoChoices(chosen_thresholds(values, service.shelf[model]), has_tracking, has_blur)
 
         def tell(num_done: int, num_frames: int | None) -> None:
             progress((num_done, num_frames), desc="Looking at frames", unit="frames")
