@@ -130,3 +130,15 @@ def test_an_unpacked_archive_is_removed(tmp_path):
     assert not folder.exists()
     with opened_source(tmp_path) as folder:
         assert folder == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("members", "told"),
+    [({}, "got none"), ({"a.txt": b"# drawn by hand\n0,0.5,0.5,0.2,0.2\n"}, r"got files in no known form \(a\.txt\)")],
+)
+def test_pictures_alone_are_converted_only_when_asked_for(tmp_path, members, told):
+    source = write_folder(tmp_path / "set", {"a.png": noise_png(0), **members})
+    with pytest.raises(ValueError, match=f"expected labels as VOC, YOLO, COCO or CSV, {told}"):
+        run_convert(source, tmp_path / "out", "coco")
+    assert not (tmp_path / "out").exists()
+    assert run_convert(source, tmp_path / "out", "coco", from_format="images").num_images == 1

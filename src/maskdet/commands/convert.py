@@ -8,6 +8,10 @@ from pathlib import Path
 from maskdet.data.formats import MAX_UNPACKED_MB, Written, opened_source, read_labelled_set, write_labelled_set
 from maskdet.data.labelled_set import ERROR, LabelledBox, LabelledSet, refuse_errors
 
+_UNLABELLED = "images"  # the format of a set without labels
+_LABEL_SUFFIXES = (".csv", ".json", ".parquet", ".txt", ".xml")
+_MAX_NAMED = 3
+
 
 def run_convert(
     source: Path,
@@ -24,7 +28,7 @@ def run_convert(
         source: A folder or a zip archive.
         destination: An absent or empty folder outside the source.
         to: `yolo`, `coco`, `voc` or `csv`.
-        from_format: The source's format; None: recognized.
+        from_format: The source's format; None: recognized, and a set without labels is refused.
         renames: `OLD=NEW` for each class to rename; two classes may get one name, which makes them one.
         max_unpacked_mb: Largest size of an unpacked archive in MB, 10**6 bytes.
 
@@ -39,6 +43,8 @@ def run_convert(
     new_name_of = parse_renames(renames)
     with opened_source(source, max_unpacked_mb) as folder:
         labelled = read_labelled_set(folder, from_format)
+        if from_format is None and labelled.format == _UNLABELLED:
+            _refuse_unlabelled(source, folder)
         _refuse_errors(source, labelled)
         written = write_labelled_set(rename_classes(labelled, new_name_of), destination, to)
     _print_written(source, destination, to, labelled, written)
@@ -89,6 +95,18 @@ def rename_classes(labelled: LabelledSet, new_name_of: Mapping[str, str]) -> Lab
         labelled,
         class_names=tuple(dict.fromkeys(new_name_of.get(name, name) for name in labelled.class_names)),
         images=tuple(replace(image, boxes=tuple(map(renamed, image.boxes))) for image in labelled.images),
+    )
+
+
+def _refuse_unlabelled(source: Path, folder: Path) -> None:
+    """Say that no labels were recognized, and which files may be some: nobody converts pictures alone unasked."""
+    names = sorted(
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.suffix.lower() in _LABEL_SUFFIXES
+    )
+    found = f"files in no known form ({', '.join(names[:_MAX_NAMED])}{', …' * (len(names) > _MAX_NAMED)})"
+    raise ValueError(
+        f"{source}: expected labels as VOC, YOLO, COCO or CSV, got {found if names else 'none'}; --from FORMAT reads "
+        f"them as such and says what is wrong, --from {_UNLABELLED} converts the pictures alone"
     )
 
 
