@@ -6,6 +6,7 @@ import zipfile
 
 import pytest
 
+from damaged_set import HEIGHT, WIDTH, oriented_jpeg, scene
 from foreign_sets import coco_members, faces_of, yolo_members
 from maskdet.commands.convert import parse_renames, rename_classes, run_convert
 from maskdet.data.formats import opened_source, read_labelled_set
@@ -142,3 +143,21 @@ def test_pictures_alone_are_converted_only_when_asked_for(tmp_path, members, tol
         run_convert(source, tmp_path / "out", "coco")
     assert not (tmp_path / "out").exists()
     assert run_convert(source, tmp_path / "out", "coco", from_format="images").num_images == 1
+
+
+def test_labels_of_a_picture_as_exif_turns_it_are_refused(tmp_path):
+    xml = voc_xml((WITH, 20, 20, 60, 70), width=HEIGHT, height=WIDTH)
+    source = write_folder(tmp_path / "set", {"a.jpg": oriented_jpeg(scene(0), 6), "a.xml": xml})
+    with pytest.raises(ValueError, match=r"as EXIF turns them, such as a\.jpg\n`maskdet audit .*--repair"):
+        run_convert(source, tmp_path / "out", "yolo")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("line", ["0 0.5 0.5 1.0 1.0", "0 0.5 0.5 1.0000001 1.0"])
+def test_a_box_that_ends_a_hair_outside_is_held_by_yolo(tmp_path, line):
+    x_max = WIDTH + (0.005 if "0001" in line else 0)
+    csv = f"file_name,class_name,x_min,y_min,x_max,y_max\na.jpg,mask,0,0,{x_max},{HEIGHT}\n".encode()
+    source = write_folder(tmp_path / "set", {"a.jpg": oriented_jpeg(scene(0), 1), "labels.csv": csv})
+    run_convert(source, tmp_path / "out", "yolo")
+    [image] = read_labelled_set(tmp_path / "out").images
+    assert image.boxes[0].box_xyxy == (0, 0, WIDTH, HEIGHT)

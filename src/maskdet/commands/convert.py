@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from maskdet.data.audit.orientation import refuse_turned
 from maskdet.data.formats import MAX_UNPACKED_MB, Written, opened_source, read_labelled_set, write_labelled_set
 from maskdet.data.labelled_set import ERROR, LabelledBox, LabelledSet, refuse_errors
 
@@ -37,7 +38,7 @@ def run_convert(
 
     Raises:
         ValueError: If the source or a word is wrong, the labels have errors (all of them are counted), or the format
-            cannot hold a box; nothing is written then.
+            cannot hold a box, or labels lie on pictures as EXIF turns them; nothing is written then.
         OSError: If a file cannot be read or written; nothing is left then.
     """
     new_name_of = parse_renames(renames)
@@ -113,6 +114,7 @@ def _refuse_unlabelled(source: Path, folder: Path) -> None:
 def _refuse_errors(source: Path, labelled: LabelledSet) -> None:
     try:
         refuse_errors(str(source), labelled.findings)
+        refuse_turned(str(source), labelled)
     except ValueError as error:
         remedy = f"`maskdet audit {source} --repair FOLDER` writes a corrected copy"
         raise ValueError(f"{error}\n{remedy}") from error

@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from maskdet.data.archive import copy_members, find_archive, opened_members, unpack
+from maskdet.data.audit.orientation import refuse_turned
 from maskdet.data.formats import read_labelled_set
 from maskdet.data.labelled_set import LabelledSet, refuse_errors
 from maskdet.data.manifest import Verification, hash_files, read_manifest, refuse_altered, verify
@@ -164,6 +165,7 @@ def read_source(source: Source, scratch: Path) -> tuple[LabelledSet, Verificatio
         raise ValueError(f"{source.origin}: {str(error).replace(str(root), source.place.name)}") from error
     try:
         refuse_errors(source.origin, labelled.findings)
+        refuse_turned(source.origin, labelled)
     except ValueError as error:
         remedy = f"`maskdet audit {source.place.name} --repair FOLDER`, then {source.origin}.path=FOLDER"
         raise ValueError(f"{error}\nsee what is wrong and repair what can be: {remedy}") from error

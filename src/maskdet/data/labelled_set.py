@@ -12,6 +12,9 @@ from pathlib import Path
 ERROR, WARNING, NOTE = "error", "warning", "note"
 """Severities: an error makes a label or a picture wrong or unusable; a warning may; a note is worth knowing."""
 
+ROUNDING_PX = 0.01
+"""How far a box may reach out of its image and is meant to end there: six decimals of a share are less."""
+
 _NUM_LISTED = 5
 
 
@@ -61,12 +64,16 @@ class LabelledImage:
         image_wh: Width and height of the stored pixels, from the file's header; None: no image that can be read.
         boxes: Objects in the order of the file; none: an image without faces, or one without labels.
         label_file: Posix path relative to the root of the file that labels it; None: there is none.
+        declared_wh: Width and height that its labels declare; None: they declare none.
+        has_lost_labels: Whether a label of it could not be taken: that few boxes or none are left then says nothing.
     """
 
     file_name: str
     image_wh: tuple[int, int] | None
     boxes: tuple[LabelledBox, ...]
     label_file: str | None
+    declared_wh: tuple[float, float] | None = None
+    has_lost_labels: bool = False
 
 
 @dataclass(frozen=True)

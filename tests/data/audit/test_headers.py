@@ -87,17 +87,17 @@ def test_the_labels_decide(tmp_path, declared_wh, box, expected):
     (tmp_path / "a.jpg").write_bytes(oriented_jpeg(scene(0), 6))
     (tmp_path / "a.xml").write_bytes(voc_xml(("mask", *box), width=declared_wh[0], height=declared_wh[1]))
     labelled = read_labelled_set(tmp_path)
-    assert is_labelled_turned(labelled.images[0], read_header(tmp_path / "a.jpg"), labelled.findings) is expected
+    assert is_labelled_turned(labelled.images[0], read_header(tmp_path / "a.jpg")) is expected
 
 
 def test_nothing_can_tell_a_half_turn():
     half = Header("JPEG", (WIDTH, HEIGHT), is_animated=False, is_cmyk=False, is_16_bit=False, orientation=3)
     beyond = LabelledImage("a.jpg", (WIDTH, HEIGHT), (LabelledBox("mask", (0.0, 0.0, 999.0, 9.0)),), "a.xml")
-    assert not is_labelled_turned(beyond, half, ())
+    assert not is_labelled_turned(beyond, half)
 
 
 def test_without_boxes_the_stored_picture_is_meant():
-    assert not is_labelled_turned(LabelledImage("a.jpg", (WIDTH, HEIGHT), (), None), QUARTER, ())
+    assert not is_labelled_turned(LabelledImage("a.jpg", (WIDTH, HEIGHT), (), None), QUARTER)
 
 
 def test_a_deep_picture_and_a_grey_one(tmp_path):

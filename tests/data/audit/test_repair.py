@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from damaged_set import FACE, MASK, encoded, oriented_jpeg, scene, write_clean_set
+from damaged_set import FACE, HEIGHT, MASK, WIDTH, encoded, oriented_jpeg, scene, write_clean_set
 from maskdet.data.audit.headers import read_header
 from maskdet.data.audit.options import AuditOptions
 from maskdet.data.audit.repair import LOG_NAME, repair_set
@@ -17,7 +18,7 @@ from maskdet.data.audit.repair_pictures import apart, repaired_name, without_exi
 from maskdet.data.audit.whole_set import audit_set
 from maskdet.data.formats import read_labelled_set, write_labelled_set
 from maskdet.data.image import read_image
-from maskdet.data.labelled_set import ERROR, LabelledSet
+from maskdet.data.labelled_set import ERROR, LabelledBox, LabelledImage, LabelledSet
 from raw_archive import voc_xml
 
 
@@ -237,3 +238,57 @@ def test_names_that_would_meet_are_told_apart():
     assert apart({"a.jpg": "a.jpg", "a.png": "a.png"}, is_by_stem=False) == {"a.jpg": "a.jpg", "a.png": "a.png"}
     assert apart({"a.jpg": "a.jpg", "a.png": "a.png"}, is_by_stem=True) == {"a.jpg": "a.jpg", "a.png": "a_.png"}
     assert apart({}, is_by_stem=True) == {}
+
+
+@pytest.mark.parametrize("format_name", ["coco", "csv", "yolo", "voc"])
+def test_an_image_whose_only_label_is_broken_is_no_negative(tmp_path, format_name):
+    for name in ("a.png", "b.png", "c.png"):
+        path = tmp_path / "set" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(encoded(scene(ord(name[0]))))
+    whole = LabelledSet(
+        tmp_path / "set",
+        "csv",
+        ("mask",),
+        tuple(
+            LabelledImage(name, (WIDTH, HEIGHT), boxes, "x")
+            for name, boxes in (
+                ("a.png", (LabelledBox("mask", (10.0, 10.0, 40.0, 40.0)),)),
+                ("b.png", ()),
+                ("c.png", (LabelledBox("mask", (12.0, 12.0, 40.0, 40.0)),)),
+            )
+        ),
+        (),
+    )
+    write_labelled_set(whole, tmp_path / "written", format_name)
+    broken = {"coco": ("[10.0, 10.0", "[NaN, 10.0"), "csv": ("mask,10,", "mask,nan,"), "voc": (">10<", ">nan<")}
+    for path in (tmp_path / "written").rglob("*"):
+        if path.suffix in (".json", ".csv", ".xml") or path.name == "a.txt":
+            text = path.read_text()
+            path.write_text("0 nan 0.5 0.1 0.1\n" if path.name == "a.txt" else text.replace(*broken[format_name]))
+    labelled = read_labelled_set(tmp_path / "written")
+    findings = audit(labelled)
+    faceless = [finding.file for finding in findings if finding.rule == "image-without-faces"]
+    assert [Path(name).name for name in faceless] == ["b.png"]
+    repair_set(labelled, findings, tmp_path / "repaired")
+    copy = {Path(image.file_name).name: image for image in read_labelled_set(tmp_path / "repaired").images}
+    assert [copy[name].label_file is None for name in ("a.png", "b.png", "c.png")] == [True, False, False]
+
+
+def test_the_evidence_of_another_picture_or_beyond_many_findings_is_not_mixed_up(tmp_path):
+    turned = voc_xml((MASK, 20, 20, 60, 70), width=HEIGHT, height=WIDTH)
+    upright = voc_xml((MASK, 20, 20, 60, 70), width=WIDTH, height=HEIGHT)
+    (tmp_path / "set").mkdir()
+    for name, xml in (("1", upright), ("11", turned)):
+        (tmp_path / f"set/{name}.jpg").write_bytes(oriented_jpeg(scene(0), 6))
+        (tmp_path / f"set/{name}.xml").write_bytes(xml)
+    write_labelled_set(read_labelled_set(tmp_path / "set"), tmp_path / "coco", "coco")
+    content = json.loads((tmp_path / "coco/annotations.json").read_text())
+    for entry in content["images"]:
+        if entry["file_name"] == "11.jpg":
+            entry["width"], entry["height"] = HEIGHT, WIDTH
+    (tmp_path / "coco/annotations.json").write_text(json.dumps(content))
+    for folder in ("set", "coco"):
+        found = [one for one in audit(read_labelled_set(tmp_path / folder)) if one.rule == "image-exif-rotated"]
+        told = {Path(one.file).name: (one.detail, one.repair) for one in found}
+        assert len(told) == len(set(told.values())) == 2, told

@@ -15,7 +15,7 @@ from maskdet.data.audit.orientation import is_labelled_turned
 from maskdet.data.class_map import recode
 from maskdet.data.formats import MAX_UNPACKED_MB, opened_source, read_labelled_set
 from maskdet.data.known_images import Pictures, look_at_pictures
-from maskdet.data.labelled_set import Finding, LabelledImage, LabelledSet, refuse_errors
+from maskdet.data.labelled_set import LabelledImage, LabelledSet, refuse_errors
 from maskdet.evaluation.bootstrap import NUM_REPLICATES
 from maskdet.inference.image_run import OutputOptions, RunSummary, predict_images
 from maskdet.inference.images_in import MAX_PIXELS
@@ -193,9 +193,6 @@ def _plan(source: Path, labelled: LabelledSet, predictor: Predictor, options: Ev
 
 def _turned(labelled: LabelledSet, pictures: Pictures) -> dict[str, str]:
     """Return the images whose labels lie on the picture as its EXIF orientation turns it."""
-    findings: dict[str, list[Finding]] = {}
-    for finding in labelled.findings:
-        findings.setdefault(finding.file, []).append(finding)
     reason = (
         "expected labels of the picture as it is stored, got such of the picture as EXIF turns it; "
         "`maskdet audit --repair` puts this right"
@@ -203,12 +200,7 @@ def _turned(labelled: LabelledSet, pictures: Pictures) -> dict[str, str]:
     return {
         image.file_name: reason
         for image in labelled.images
-        if image.file_name in pictures.headers
-        and is_labelled_turned(
-            image,
-            pictures.headers[image.file_name],
-            [*findings.get(image.file_name, ()), *findings.get(image.label_file or "", ())],
-        )
+        if image.file_name in pictures.headers and is_labelled_turned(image, pictures.headers[image.file_name])
     }
 
 

@@ -7,10 +7,9 @@ import numpy as np
 
 from maskdet.boxes import box_iou
 from maskdet.data.audit.options import AuditOptions
-from maskdet.data.labelled_set import LabelledBox
+from maskdet.data.labelled_set import ROUNDING_PX, LabelledBox
 
 _EDGE_PX = 1.0  # how far 1-based counting reaches out of the image
-_ROUNDING_PX = 0.01  # six decimals of a share are less of any picture that is decoded
 _SAME_CORNER_PX = 0.5  # formats in whole pixels move a corner by no more
 
 Box = tuple[float, float, float, float]
@@ -94,13 +93,13 @@ def _check_box(box: Box, image_wh: tuple[int, int] | None, tiny_px: float) -> tu
     if not _has_area(clipped):
         detail = f"expected a box on the image of {_size(image_wh)}, got {written}"
         return [*problems, ("box-beyond", detail)], None
-    if overshoot > _ROUNDING_PX:
-        rule = "box-outside" if overshoot > _EDGE_PX + _ROUNDING_PX else "box-edge-off-by-one"
+    if overshoot > ROUNDING_PX:
+        rule = "box-outside" if overshoot > _EDGE_PX + ROUNDING_PX else "box-edge-off-by-one"
         problems.append((rule, f"expected a box inside {_size(image_wh)}, got {written}"))
     sides = (clipped[2] - clipped[0], clipped[3] - clipped[1])
     if min(sides) <= tiny_px:
         problems.append(("box-tiny", f"expected sides above {tiny_px:g} px, got {sides[0]:g} x {sides[1]:g}"))
-    return problems, clipped if overshoot > _ROUNDING_PX else ordered
+    return problems, clipped if overshoot > ROUNDING_PX else ordered
 
 
 def _has_area(box: Box) -> bool:

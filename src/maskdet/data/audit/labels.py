@@ -9,25 +9,18 @@ from maskdet.data.audit.rules import AuditFinding, audit_finding
 from maskdet.data.labelled_set import LabelledImage, LabelledSet
 
 
-def label_findings(image: LabelledImage, checked: CheckedBoxes, *, has_lost_labels: bool) -> Iterator[AuditFinding]:
+def label_findings(image: LabelledImage, checked: CheckedBoxes) -> Iterator[AuditFinding]:
     """Yield what is wrong with the boxes of an image.
 
     Args:
         image: With its boxes as written.
         checked: Of these boxes.
-        has_lost_labels: Its label file holds labels that could not be taken: that no box is left then says nothing.
     """
     where = f"{image.label_file}, " if image.label_file else ""
     for problem in checked.problems:
         yield audit_finding(problem.rule, image.file_name, f"{where}{problem.detail}", boxes=problem.boxes)
-    if image.label_file is not None and not image.boxes and not has_lost_labels:
+    if image.label_file is not None and not image.boxes and not image.has_lost_labels:
         yield audit_finding("image-without-faces", image.file_name, f"expected faces, got none in {image.label_file}")
-
-
-def files_with_lost_labels(labelled: LabelledSet) -> frozenset[str]:
-    """Return the label files of single images that the reader could not take in whole."""
-    num_images = Counter(image.label_file for image in labelled.images)
-    return frozenset(finding.file for finding in labelled.findings if num_images[finding.file] == 1)
 
 
 def imbalance_findings(labelled: LabelledSet, options: AuditOptions) -> Iterator[AuditFinding]:

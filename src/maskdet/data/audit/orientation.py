@@ -1,17 +1,15 @@
 """Which way up the labels of an EXIF-rotated picture were drawn: as it is stored, or as a viewer shows it."""
 
-from collections.abc import Iterable
-
-from maskdet.data.audit.headers import Header
-from maskdet.data.labelled_set import Finding, LabelledImage
+from maskdet.data.audit.headers import Header, read_header
+from maskdet.data.labelled_set import LabelledImage, LabelledSet
 
 _BORDER_PX = 1.0  # formats that count from 1 reach out of the image by so much
 
 
-def is_labelled_turned(image: LabelledImage, header: Header, findings: Iterable[Finding]) -> bool:
+def is_labelled_turned(image: LabelledImage, header: Header) -> bool:
     """Say whether the labels of a picture were drawn on it as its EXIF orientation turns it.
 
-    The evidence is the size that the labels declare, as the reader's `size-differs` reports it; else boxes that reach
+    The evidence is the size that the labels declare, where it is not that of the stored picture; else boxes that reach
     out of the stored picture and lie in the turned one. A half turn and a mirrored picture have the size of the stored
     one, so that nothing can tell; then, as without evidence, the answer is no: the pipeline has always read the stored
     pixels, and nothing changes for it.
@@ -19,18 +17,39 @@ def is_labelled_turned(image: LabelledImage, header: Header, findings: Iterable[
     Args:
         image: With its boxes as written.
         header: Of the picture.
-        findings: Of the reader on this picture and its label file.
     """
     if header.turned_wh == header.image_wh:
         return False
-    if any(_declares(finding, image.file_name, header.turned_wh) for finding in findings):
+    if image.declared_wh is not None and tuple(image.declared_wh) == header.turned_wh:
         return True
     return not _all_fit(image, header.image_wh) and _all_fit(image, header.turned_wh)
 
 
-def _declares(finding: Finding, file_name: str, image_wh: tuple[int, int]) -> bool:
-    says_size = finding.rule == "size-differs" and file_name in finding.detail
-    return says_size and finding.detail.endswith(f"got {image_wh[0]} x {image_wh[1]}")
+def refuse_turned(origin: str, labelled: LabelledSet) -> None:
+    """Raise if labels were drawn on pictures as their EXIF orientation turns them: elsewhere they would be wrong.
+
+    Args:
+        origin: What the message calls the set.
+        labelled: Its pictures are opened, their headers alone are read; those that cannot be read are passed over.
+
+    Raises:
+        ValueError: The message names the first picture.
+    """
+    turned = [image.file_name for image in labelled.images if _is_turned(labelled, image)]
+    if turned:
+        raise ValueError(
+            f"{origin}: expected labels of pictures as they are stored, got {len(turned)} of pictures as EXIF turns "
+            f"them, such as {turned[0]}"
+        )
+
+
+def _is_turned(labelled: LabelledSet, image: LabelledImage) -> bool:
+    if image.image_wh is None or not (image.boxes or image.declared_wh):
+        return False
+    try:
+        return is_labelled_turned(image, read_header(labelled.root / image.file_name))
+    except ValueError:
+        return False
 
 
 def _all_fit(image: LabelledImage, image_wh: tuple[int, int]) -> bool:

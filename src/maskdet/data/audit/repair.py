@@ -3,14 +3,13 @@
 import csv
 import shutil
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from maskdet.atomic import atomic_file, atomic_folder
 from maskdet.data.audit.boxes_of_image import CheckedBoxes, box_text
 from maskdet.data.audit.headers import Header, read_header
-from maskdet.data.audit.labels import files_with_lost_labels
 from maskdet.data.audit.options import AuditOptions
 from maskdet.data.audit.repair_pictures import FILE_RULES, LEFT_OUT_RULES, apart, repaired_content, repaired_name
 from maskdet.data.audit.rules import AuditFinding
@@ -80,8 +79,7 @@ def repair_set(labelled: LabelledSet, findings: Sequence[Finding], folder: Path)
         for place, one in enumerate(findings)
         if one.repair
     }
-    lost = files_with_lost_labels(labelled)
-    repaired = [_repaired_image(labelled, image, of_image.get(image.file_name, {}), lost, changes) for image in kept]
+    repaired = [_repaired_image(labelled, image, of_image.get(image.file_name, {}), changes) for image in kept]
     repaired = _named_apart(repaired, labelled.format, of_image, changes)
     _write(labelled, repaired, folder)
     listed = [changes[place] for place in sorted(changes)]
@@ -113,18 +111,16 @@ def _repaired_image(
     labelled: LabelledSet,
     image: LabelledImage,
     findings: Mapping[int, Finding],
-    lost: Collection[str],
     changes: dict[int, Change],
 ) -> _RepairedImage:
     """Return an image of the copy; what becomes of its boxes is told in `changes`, by the finding's place."""
     rules = tuple(finding.rule for finding in findings.values() if finding.rule in FILE_RULES)
     header = read_header(labelled.root / image.file_name) if rules else None
-    of_reader = [one for one in labelled.findings if one.rule == "size-differs"] if rules else []
-    checked, is_turned = checked_boxes(image, header, of_reader, AuditOptions())
+    checked, is_turned = checked_boxes(image, header, AuditOptions())
     name = repaired_name(image.file_name, header) if "image-suffix" in rules else image.file_name
     boxes = _repaired_boxes(image, checked, findings, changes)
     image_wh = header.turned_wh if is_turned else image.image_wh
-    has_lost_all = not boxes and (image.boxes or image.label_file in lost)
+    has_lost_all = not boxes and (image.boxes or image.has_lost_labels)
     label_file = None if has_lost_all else image.label_file
     copy = replace(image, file_name=name, image_wh=image_wh, boxes=boxes, label_file=label_file)
     return _RepairedImage(copy, image.file_name, header, rules, is_turned)

@@ -1,12 +1,11 @@
 """Audit a labelled set: every rule, every picture decoded once."""
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from maskdet.data.audit.boxes_of_image import CheckedBoxes, check_boxes_of_image
 from maskdet.data.audit.copies import Copy, find_copies
 from maskdet.data.audit.headers import UPRIGHT, Header
-from maskdet.data.audit.labels import files_with_lost_labels, imbalance_findings, label_findings
+from maskdet.data.audit.labels import imbalance_findings, label_findings
 from maskdet.data.audit.options import AuditOptions
 from maskdet.data.audit.orientation import is_labelled_turned
 from maskdet.data.audit.pictures import odd_picture_findings, picture_findings
@@ -30,11 +29,10 @@ def audit_set(labelled: LabelledSet, options: AuditOptions, others: Sequence[Lab
         In the order of `maskdet.data.audit.rules.RULES`, then by file. Those of the audit itself are `AuditFinding`s.
     """
     scans = list(scan_pictures(labelled.root, [image.file_name for image in labelled.images], options))
-    reported, lost = _by_file(labelled.findings), files_with_lost_labels(labelled)
     findings: list[Finding] = [
         finding
         for image, scan in zip(labelled.images, scans, strict=True)
-        for finding in _image_findings(image, scan, reported, has_lost_labels=image.label_file in lost, options=options)
+        for finding in _image_findings(image, scan, options)
     ]
     findings += odd_picture_findings(scans)
     findings += imbalance_findings(labelled, options)
@@ -44,43 +42,25 @@ def audit_set(labelled: LabelledSet, options: AuditOptions, others: Sequence[Lab
     return in_order([*labelled.findings, *(one for one in findings if (one.rule, one.file) not in known)])
 
 
-def checked_boxes(
-    image: LabelledImage, header: Header | None, findings: Sequence[Finding], options: AuditOptions
-) -> tuple[CheckedBoxes, bool]:
+def checked_boxes(image: LabelledImage, header: Header | None, options: AuditOptions) -> tuple[CheckedBoxes, bool]:
     """Check the boxes of an image on the picture that they were drawn on.
 
     Args:
         image: With its boxes as written.
         header: Of the picture; None where it cannot be read.
-        findings: Of the reader on the picture and its label file.
         options: Limits.
 
     Returns:
         The check, and whether the picture was labelled as EXIF turns it.
     """
-    is_turned = header is not None and header.orientation != UPRIGHT and is_labelled_turned(image, header, findings)
+    is_turned = header is not None and header.orientation != UPRIGHT and is_labelled_turned(image, header)
     return check_boxes_of_image(image.boxes, header.turned_wh if is_turned else image.image_wh, options), is_turned
 
 
-def _by_file(findings: Sequence[Finding]) -> Mapping[str, list[Finding]]:
-    found = defaultdict(list)
-    for finding in findings:
-        found[finding.file].append(finding)
-    return found
-
-
-def _image_findings(
-    image: LabelledImage,
-    scan: Scan,
-    reported: Mapping[str, list[Finding]],
-    *,
-    has_lost_labels: bool,
-    options: AuditOptions,
-) -> Iterator[AuditFinding]:
-    of_reader = [*reported.get(image.file_name, ()), *reported.get(image.label_file or "", ())]
-    checked, is_turned = checked_boxes(image, scan.header, of_reader, options)
+def _image_findings(image: LabelledImage, scan: Scan, options: AuditOptions) -> Iterator[AuditFinding]:
+    checked, is_turned = checked_boxes(image, scan.header, options)
     yield from picture_findings(scan, options, is_turned=is_turned)
-    yield from label_findings(image, checked, has_lost_labels=has_lost_labels)
+    yield from label_findings(image, checked)
 
 
 def _copy_findings(

@@ -121,7 +121,12 @@ class _CocoFile:
                 raise LabelError("label-columns", f"expected an object, got {type(entry).__name__}")
             collect(entry, place)
         except LabelError as error:
-            self._report(error.rule, f"{place}: {error}")
+            image_id = entry.get("image_id") if isinstance(entry, dict) else None
+            image = self._image_of.get(image_id) if isinstance(image_id, int | str) else None
+            if collect == self._collect_annotation and (image is not None or image_id is None):
+                self._collected.report_lost(self._path, error.rule, f"{place}: {error}", image)
+            else:
+                self._report(error.rule, f"{place}: {error}")
 
     def _collect_category(self, category: Mapping, place: str) -> None:
         name = _field(category, "name", str).strip()

@@ -53,7 +53,15 @@ def _guarded_row(collected: Collection, index: ImageIndex, table: TableFile, pla
             raise row
         _collect_row(collected, index, table, place, row)
     except LabelError as error:
-        collected.report(table.path, error.rule, f"{place}: {error}")
+        collected.report_lost(table.path, error.rule, f"{place}: {error}", _image_of(index, table, row))
+
+
+def _image_of(index: ImageIndex, table: TableFile, row: Row | LabelError) -> str | None:
+    """Return the image of a row that cannot be taken; None: nobody knows."""
+    try:
+        return None if isinstance(row, LabelError) else index.find(str(row["file_name"] or ""), table.path)
+    except LabelError:
+        return None
 
 
 def _collect_row(collected: Collection, index: ImageIndex, table: TableFile, place: str, row: Row) -> None:
@@ -93,7 +101,7 @@ def _collect_box(collected: Collection, image: str, table: TableFile, place: str
         box_xyxy = tuple(_number(row[name], name) for name in BOX_FIELDS[1:])
         box = LabelledBox(_class_name(row["class_name"]), box_xyxy, _flag(row.get("is_difficult")), place)
     except LabelError as error:
-        collected.report(table.path, error.rule, f"{place}: {error}")
+        collected.report_lost(table.path, error.rule, f"{place}: {error}", image)
         return
     collected.label(image, table.path, [box])
 

@@ -14,7 +14,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 import yaml
 
 from maskdet.data.formats.coordinates import number_text, xyxy_to_cxcywh_norm_text, xyxy_to_xywh_box
-from maskdet.data.labelled_set import LabelledBox, LabelledImage
+from maskdet.data.labelled_set import ROUNDING_PX, LabelledBox, LabelledImage
 
 IMAGE_FOLDER = "images"
 """Where every written set has its images."""
@@ -104,7 +104,10 @@ def write_yolo_labels(folder: Path, images: Sequence[WrittenImage], class_names:
 def _yolo_line(written: WrittenImage, box: LabelledBox, class_index: int) -> str:
     if written.image.image_wh is None:
         raise ValueError(f"{written.image.file_name}: expected an image of known size for YOLO's shares, got none")
-    shares = xyxy_to_cxcywh_norm_text(box.box_xyxy, written.image.image_wh)
+    limits = written.image.image_wh * 2
+    inside = tuple(float(min(max(value, 0), limit)) for value, limit in zip(box.box_xyxy, limits, strict=True))
+    is_rounding = max(abs(value - kept) for value, kept in zip(box.box_xyxy, inside, strict=True)) <= ROUNDING_PX
+    shares = xyxy_to_cxcywh_norm_text(inside if is_rounding else box.box_xyxy, written.image.image_wh)
     if not all(0 <= float(share) <= 1 for share in shares):
         raise ValueError(
             f"{written.image.file_name}: {box.place}: expected a box that YOLO can hold, centre and size in [0, 1] of "

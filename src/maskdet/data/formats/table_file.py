@@ -81,9 +81,11 @@ def _find_columns(files: SetFiles, path: str) -> TableFile | None:
             return None
     with (files.root / path).open("rb") as stream:
         header = stream.readline(_MAX_HEADER_BYTES).decode("utf-8-sig", errors="replace")
-    candidates = [
-        _with_columns(path, next(csv.reader([header], delimiter=delimiter), []), delimiter) for delimiter in _DELIMITERS
-    ]
+    try:
+        rows = [next(csv.reader([header], delimiter=delimiter), []) for delimiter in _DELIMITERS]
+    except csv.Error:  # e.g. one line of bare carriage returns: no table of ours
+        return None
+    candidates = [_with_columns(path, row, delimiter) for row, delimiter in zip(rows, _DELIMITERS, strict=True)]
     return max(candidates, key=lambda table: 0 if table is None else len(table.column_of))
 
 

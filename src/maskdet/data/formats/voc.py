@@ -41,21 +41,21 @@ def read_voc_set(files: SetFiles) -> LabelledSet:
     for image, label_file in tracked(pairs.label_of.items(), "read VOC files"):
         content, problems = read_voc_leniently(files.root / label_file)
         for problem in problems:
-            collected.report(label_file, problem.rule, problem.detail)
+            collected.report_lost(label_file, problem.rule, problem.detail, image)
         if not any(problem.rule in ("label-unreadable", "entity-in-xml") for problem in problems):
-            collected.label(image, label_file, _boxes(collected, label_file, content))
+            collected.label(image, label_file, _boxes(collected, image, label_file, content))
             collected.compare_size(image, label_file, content.image_wh)
     return collected.finish("voc")
 
 
-def _boxes(collected: Collection, label_file: str, content: VocFile) -> list[LabelledBox]:
+def _boxes(collected: Collection, image: str, label_file: str, content: VocFile) -> list[LabelledBox]:
     boxes = []
     for item in content.objects:
         place = f"object {item.index}"
         try:
             box = tuple(check_number(value) for value in item.box)
         except LabelError as error:
-            collected.report(label_file, error.rule, f"{place}: {error}")
+            collected.report_lost(label_file, error.rule, f"{place}: {error}", image)
             continue
         boxes.append(LabelledBox(item.class_name, box, item.is_difficult, place))
     return boxes

@@ -135,10 +135,12 @@ def _read_boxes(
             class_name = _class_name(columns[0], classes)
             cxcywh_norm, is_reduced = _box_norm(columns, classes.num_keypoint_values)
         except LabelError as error:
-            collected.report(label_file, error.rule, f"line {number}: {error}")
+            collected.report_lost(label_file, error.rule, f"line {number}: {error}", image)
             continue
         num_reduced += is_reduced
         is_kept = _check_unit(collected, label_file, f"line {number}", cxcywh_norm)
+        if not is_kept:
+            collected.lost.add(image)
         if image_wh is not None and is_kept:
             box_xyxy = cxcywh_norm_to_xyxy(cxcywh_norm, image_wh)
             yield LabelledBox(class_name, box_xyxy, place=f"line {number}")
