@@ -6,7 +6,8 @@ wrong words, no input, a wrong model, no place to write; 130, stopped by Ctrl-C,
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -94,7 +95,7 @@ def predict(
     from maskdet.inference.predict_command import PredictOptions, run_predict
 
     thresholds = _parsed_thresholds(score_threshold or [])
-    try:
+    with _failing_in_a_line():
         options = PredictOptions(
             output=output,
             formats=formats,
@@ -113,9 +114,6 @@ def predict(
             max_seconds=seconds,
         )
         report = run_predict(sources, options)
-    except (ValueError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(NOTHING_DONE) from error
     _tell(report, as_json)
     raise typer.Exit(_exit_code(report))
 
@@ -142,11 +140,8 @@ def compare(
     """
     from maskdet.commands.compare.command import compare_runs
 
-    try:
+    with _failing_in_a_line():
         compare_runs(runs, output, score_threshold=score_threshold, num_replicates=replicates)
-    except (ValueError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(NOTHING_DONE) from error
 
 
 @app.command()
@@ -172,7 +167,7 @@ def convert(
     """
     from maskdet.commands.convert import run_convert
 
-    try:
+    with _failing_in_a_line():
         run_convert(
             source,
             destination,
@@ -181,9 +176,6 @@ def convert(
             renames=renames or (),
             max_unpacked_mb=max_unpacked_mb,
         )
-    except (ValueError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(NOTHING_DONE) from error
 
 
 @app.command()
@@ -210,11 +202,8 @@ def audit(
     """
     from maskdet.stages.audit import run_audit
 
-    try:
+    with _failing_in_a_line():
         has_errors = run_audit(source, against=against or (), output=output, repair=repair, format_name=format_name)
-    except (ValueError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(NOTHING_DONE) from error
     raise typer.Exit(SOME_FAILED if strict and has_errors else 0)
 
 
@@ -259,7 +248,7 @@ def export(
     """
     from maskdet.commands.export.command import run_export
 
-    try:
+    with _failing_in_a_line():
         run_export(
             model,
             output,
@@ -272,9 +261,6 @@ def export(
             is_evaluated=evaluate,
             scoring_folder=scoring_folder,
         )
-    except (ValueError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(NOTHING_DONE) from error
 
 
 @app.command()
@@ -309,7 +295,7 @@ def benchmark(
     """
     from maskdet.commands.benchmark.command import available_threads, parse_numbers, run_benchmark
 
-    try:
+    with _failing_in_a_line():
         run_benchmark(
             models or [],
             runtimes=[name.strip() for name in runtimes.split(",") if name.strip()],
@@ -320,9 +306,6 @@ def benchmark(
             images=images or (),
             output=output,
         )
-    except (ValueError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(NOTHING_DONE) from error
 
 
 @app.command()
@@ -391,11 +374,8 @@ def evaluate(
         against=against or (),
         is_resumed=resume,
     )
-    try:
+    with _failing_in_a_line():
         report = run_evaluate(source, options)
-    except (ValueError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(NOTHING_DONE) from error
     if report.is_interrupted:
         done = f"{report.num_done} of {report.num_images} images are predicted"
         typer.echo(f"interrupted: {done}, nothing is judged; the same command goes on from there", err=True)
@@ -435,11 +415,8 @@ def serve_app(
     from maskdet.app.command import run_app
     from maskdet.app.limits import AppLimits
 
-    try:
+    with _failing_in_a_line():
         run_app(models or [], host, port, two_phase, AppLimits(max_upload_mb=max_upload_mb, max_seconds=max_seconds))
-    except (ValueError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(NOTHING_DONE) from error
 
 
 @app.command()
@@ -459,6 +436,16 @@ def dashboard(
         raise typer.Exit(NOTHING_DONE) from error
 
 
+@contextmanager
+def _failing_in_a_line() -> Iterator[None]:
+    """Turn what leaves nothing done into a line on the error stream and exit code 2."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(NOTHING_DONE) from error
+
+
 def _exit_code(report: "PredictReport | EvaluateReport") -> int:
     if report.is_interrupted:
         return INTERRUPTED
@@ -469,21 +456,18 @@ def _exit_code(report: "PredictReport | EvaluateReport") -> int:
 
 def _parsed_thresholds(words: Sequence[str]) -> float | dict[str, float] | None:
     """Return one number for all classes, or one by class; None where there is no word."""
+    from maskdet.inference.thresholds import parse_threshold
+
     for_all, by_class = None, {}
     for word in words:
-        name, is_named, text = word.rpartition("=")
         try:
-            value = float(text)
-        except ValueError:
-            value = -1.0
-        if not 0 <= value <= 1:
-            raise typer.BadParameter(
-                f"expected a number in [0, 1] or CLASS=number, got {word!r}", param_hint="'--score-threshold'"
-            )
-        if is_named:
-            by_class[name] = value
-        else:
+            name, value = parse_threshold(word)
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="'--score-threshold'") from error
+        if name is None:
             for_all = value
+        else:
+            by_class[name] = value
     if for_all is not None and by_class:
         raise typer.BadParameter("expected one number, or some by class, got both", param_hint="'--score-threshold'")
     return by_class or for_all

@@ -16,6 +16,7 @@ from maskdet.app.models import AppModel
 from maskdet.app.service import AppService
 from maskdet.app.uploads import BROKEN, OTHER_KIND, TOO_SLOW, UploadError, read_bounded
 from maskdet.app.work import BusyError
+from maskdet.inference.thresholds import parse_threshold
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"model": ErrorAnswer, "description": "An empty or damaged picture, or a wrong parameter."},
@@ -124,16 +125,15 @@ def parsed_thresholds(words: list[str], model: AppModel) -> dict[str, float]:
     """
     thresholds = model.predictor.thresholds
     for word in words:
-        name, is_named, text = word.rpartition("=")
         try:
-            value = float(text)
-        except ValueError:
-            value = -1.0
-        if not 0 <= value <= 1 or (is_named and name not in thresholds):
+            name, value = parse_threshold(word)
+            if name is not None and name not in thresholds:
+                raise ValueError(f"expected a known class, got {name!r}")
+        except ValueError as error:
             classes = ", ".join(thresholds)
             message = f"score_threshold: expected a number in [0, 1], or CLASS=number with a class of {classes}, got "
-            raise HTTPException(400, f"{message}{word!r}.")
-        thresholds |= {name: value} if is_named else dict.fromkeys(thresholds, value)
+            raise HTTPException(400, f"{message}{word!r}.") from error
+        thresholds |= dict.fromkeys(thresholds, value) if name is None else {name: value}
     return thresholds
 
 

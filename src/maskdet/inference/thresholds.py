@@ -12,6 +12,25 @@ ScoreThreshold = float | Mapping[str, float]
 """One number in [0, 1] for all classes, or one by class name for some of them."""
 
 
+def parse_threshold(word: str) -> tuple[str | None, float]:
+    """Return the class, None for all, and the threshold that a word of a command line or a request names.
+
+    Raises:
+        ValueError: If it names no number in [0, 1].
+
+    >>> parse_threshold("0.4"), parse_threshold("with_mask=0.2")
+    ((None, 0.4), ('with_mask', 0.2))
+    """
+    name, is_named, text = word.rpartition("=")
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise ValueError(f"expected a number in [0, 1] or CLASS=number, got {word!r}")
+    return (name if is_named else None), value
+
+
 class ClassThresholds:
     """The lowest score of each class.
 
