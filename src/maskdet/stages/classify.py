@@ -7,6 +7,7 @@ from rich.console import Console
 
 from maskdet.data.crops import INDEX_FILE, PIXELS_FILE, CropStore
 from maskdet.stages.entry import Workspace, stage_main
+from maskdet.stages.memory import keep_freed_memory
 from maskdet.training.crop_data import FaceCrops
 from maskdet.training.cross_fit import SPEED_SETTINGS, CrossFitPaths, cross_fit, summarize
 from maskdet.training.resume import run_key
@@ -49,6 +50,7 @@ def run(cfg: DictConfig, workspace: Workspace) -> float:
         FileNotFoundError: If a store is missing.
         ValueError: If a setting is out of range or settings do not fit together.
     """
+    keep_freed_memory()
     options = cfg.classify
     stores = {folder: workspace.input(folder) for folder in (options.crops, options.overlays) if folder}
     faces = FaceCrops(

@@ -18,11 +18,13 @@ from maskdet.stages.cost import Cost
 from maskdet.stages.entry import Workspace, stage_main
 from maskdet.stages.fold_tables import read_tables
 from maskdet.stages.json_report import write_json
+from maskdet.stages.memory import keep_freed_memory
 from maskdet.training.prediction import predict_batches
 
 
 def run(cfg: DictConfig, workspace: Workspace) -> None:
     """Write the table `predictions` of fold `cfg.fold`, of one view an image or of several, and what an image cost."""
+    keep_freed_memory()
     tables, options = read_tables(workspace, cfg.data.name), cfg.predict
     names = tables.held_out(cfg.fold)
     images = LabelledImages.from_tables(tables.image_dir, names, tables.annotations)

@@ -4,6 +4,7 @@ from omegaconf import DictConfig
 
 from maskdet.stages.entry import Workspace, stage_main
 from maskdet.stages.fold_tables import read_tables
+from maskdet.stages.memory import keep_freed_memory
 from maskdet.training.fit import GROUPS, SPEED_SETTINGS, FitPaths, fit_fold
 from maskdet.training.resume import run_key
 
@@ -35,6 +36,7 @@ TABLES = ("build/table/images.parquet", "build/table/annotations.parquet", "buil
 
 def run(cfg: DictConfig, workspace: Workspace) -> float:
     """Train fold `cfg.fold`; return the last validation's mAP, for sweeps; NaN if there was none."""
+    keep_freed_memory()
     shipped = cfg.fold is None
     name = "all" if shipped else str(cfg.fold)
     tables = read_tables(workspace, cfg.data.name)
