@@ -132,6 +132,7 @@ def _add_xml(damaged: DamagedSet) -> None:
         "label-number": _xml(FACE, (MASK, "nan", 20, 60, 70)),
         "label-columns": _xml(FACE).replace(b"<xmin>20</xmin>", b""),
         "size-differs": _xml(width=999),
+        "flag-unknown": _xml().replace(b"<difficult>0<", b"<difficult>Unspecified<"),
     }
     for place, (rule, xml) in enumerate(labels.items()):
         damaged.add(f"{rule}.png", encoded(scene(130 + place)), xml)

@@ -195,15 +195,30 @@ def audit(
     format_name: Annotated[
         str | None, typer.Option("--format", metavar="NAME", help="yolo, voc, coco, csv, images; default: recognized.")
     ] = None,
+    max_megapixels: Annotated[
+        float, typer.Option(min=0.01, metavar="MP", help="A picture that claims more is reported, never decoded.")
+    ] = 50,
+    max_unpacked_mb: Annotated[
+        float, typer.Option(min=1, metavar="MB", help="Largest size of an unpacked archive.")
+    ] = 20_000,
 ) -> None:
     """Say what is wrong with a labelled set: pictures, labels, copies; repair what can be repaired.
 
     Exit code: 0 audited, 1 errors were found and --strict was given, 2 nothing could be done.
     """
+    from maskdet.data.audit.options import AuditOptions
     from maskdet.stages.audit import run_audit
 
     with _failing_in_a_line():
-        has_errors = run_audit(source, against=against or (), output=output, repair=repair, format_name=format_name)
+        has_errors = run_audit(
+            source,
+            against=against or (),
+            output=output,
+            repair=repair,
+            format_name=format_name,
+            options=AuditOptions(max_megapixels=max_megapixels),
+            max_unpacked_mb=max_unpacked_mb,
+        )
     raise typer.Exit(SOME_FAILED if strict and has_errors else 0)
 
 

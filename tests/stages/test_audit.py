@@ -123,3 +123,7 @@ def test_a_copy_into_a_taken_folder_is_refused(tmp_path):
     clean = write_clean_set(tmp_path / "set", 1)
     with pytest.raises(ValueError, match="expected no folder or an empty one"):
         run_audit(clean.folder, output=tmp_path / "audit", repair=tmp_path, options=OPTIONS)
+    inside = clean.folder / "copy"
+    with pytest.raises(ValueError, match="expected a folder outside the set"):
+        run_audit(clean.folder, output=tmp_path / "audit", repair=inside, format_name="images", options=OPTIONS)
+    assert not (tmp_path / "audit").exists()  # it is said before the work

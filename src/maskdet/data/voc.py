@@ -5,7 +5,7 @@ The Kaggle set's public results are all computed so.
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from xml.etree.ElementTree import Element, ParseError
 
@@ -45,12 +45,14 @@ class VocProblem:
     """Something in an annotation file that could not be taken.
 
     Attributes:
-        rule: `label-unreadable`, `entity-in-xml`, `label-columns` (a missing field) or `label-number`.
+        rule: `label-unreadable`, `entity-in-xml`, `label-columns` (a missing field), `label-number` or `flag-unknown`.
         detail: The place, what was expected and what was found.
+        costs_object: An object is lost by it, or the whole file; False: the flag or the image's size alone.
     """
 
     rule: str
     detail: str
+    costs_object: bool = True
 
 
 class _ProblemError(ValueError):
@@ -94,14 +96,16 @@ def read_voc_leniently(path: Path) -> tuple[VocFile, tuple[VocProblem, ...]]:
     objects, problems = [], []
     for index, node in enumerate(root.iter("object")):
         try:
-            objects.append(_read_object(node, index))
+            is_difficult, problem = _read_flag(node, index)
+            objects.append(_read_object(node, index, is_difficult))
+            problems += [problem] if problem else []
         except _ProblemError as error:
             problems.append(error.problem)
     try:
         image_wh = _read_size(root.find("size"))
     except _ProblemError as error:
         image_wh = None
-        problems.append(error.problem)
+        problems.append(replace(error.problem, costs_object=False))
     return VocFile(image_wh, tuple(objects)), tuple(problems)
 
 
@@ -127,16 +131,22 @@ def _read_size(size: Element | None) -> tuple[int, int] | None:
     return int(width), int(height)
 
 
-def _read_object(node: Element, index: int) -> VocObject:
+def _read_flag(node: Element, index: int) -> tuple[bool, VocProblem | None]:
+    """Return whether an object is marked as difficult; a word that says neither is no mark, and told."""
+    flag = (node.findtext("difficult") or "0").strip()
+    if flag in _FLAGS:
+        return _FLAGS[flag], None
+    detail = f"object {index}: expected <difficult> 0 or 1, got {flag!r}"
+    return False, VocProblem("flag-unknown", detail, costs_object=False)
+
+
+def _read_object(node: Element, index: int, is_difficult: bool) -> VocObject:
     place = f"object {index}"
     bndbox = node.find("bndbox")
     if bndbox is None:
         raise _ProblemError("label-columns", f"{place}: expected <bndbox>, got none")
-    flag = (node.findtext("difficult") or "0").strip()
-    if flag not in _FLAGS:
-        raise _ProblemError("label-number", f"{place}: expected <difficult> 0 or 1, got {flag!r}")
     x_min, y_min, x_max, y_max = (_number(bndbox, name, place) for name in _CORNERS)
-    return VocObject(_text(node, "name", place), (x_min, y_min, x_max, y_max), _FLAGS[flag], index)
+    return VocObject(_text(node, "name", place), (x_min, y_min, x_max, y_max), is_difficult, index)
 
 
 def _text(node: Element, name: str, place: str) -> str:

@@ -17,7 +17,7 @@ from maskdet.data.audit.options import AuditOptions
 from maskdet.data.audit.repair import LOG_NAME, repair_set
 from maskdet.data.audit.rules import RULES, SEVERITIES
 from maskdet.data.audit.whole_set import audit_set
-from maskdet.data.formats import MAX_UNPACKED_MB, opened_source, read_labelled_set
+from maskdet.data.formats import MAX_UNPACKED_MB, check_target, opened_source, read_labelled_set
 from maskdet.data.labelled_set import ERROR, NOTE, Finding, LabelledSet
 from maskdet.reporting.audit_page import build_audit_page, write_audit_page
 from maskdet.stages.entry import Workspace, stage_main
@@ -84,6 +84,8 @@ def run_audit(
     """
     with ExitStack() as stack:
         folder, *folders = (stack.enter_context(opened_source(path, max_unpacked_mb)) for path in (source, *against))
+        if repair is not None:
+            check_target(repair, folder)  # before the work, not after it
         labelled = read_labelled_set(folder, format_name)
         others = [read_labelled_set(other) for other in folders]
         findings = audit_set(labelled, options or AuditOptions(), others)

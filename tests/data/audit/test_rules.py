@@ -2,7 +2,7 @@
 
 import pytest
 
-from maskdet.data.audit.rules import RULES, SEVERITIES, SUBJECTS, AuditFinding, audit_finding, in_order, rules_markdown
+from maskdet.data.audit.rules import RULES, SEVERITIES, SUBJECTS, AuditFinding, audit_finding, in_order
 from maskdet.data.formats import READER_RULES
 from maskdet.data.labelled_set import ERROR, Finding
 
@@ -84,9 +84,3 @@ def test_an_oriented_picture_says_which_way_it_was_labelled(audits):
         "images/tagged.jpg": "tag dropped",
         "images/turned.jpg": "pixels turned, tag dropped",
     }
-
-
-def test_the_table_for_the_documentation_has_every_rule():
-    lines = rules_markdown().splitlines()
-    assert [line.split("`")[1] for line in lines[2:]] == list(RULES)
-    assert {line.count("|") for line in lines} == {5}

@@ -12,6 +12,7 @@ from maskdet.data.audit.scan import scan_pictures
 from maskdet.data.audit.whole_set import audit_set
 from maskdet.data.formats import read_labelled_set
 from maskdet.data.labelled_set import LabelledImage, LabelledSet
+from raw_archive import voc_xml
 
 
 @pytest.fixture
@@ -82,3 +83,14 @@ def test_a_set_without_pictures(tmp_path):
     assert [(finding.rule, finding.file) for finding in audit_set(absent, AuditOptions())] == [
         ("image-unreadable", "gone.png")
     ]
+
+
+def test_of_equal_pictures_one_with_boxes_that_a_repair_leaves_is_kept(tmp_path):
+    clean = write_clean_set(tmp_path / "set", 2)
+    pixels = (clean.folder / "images/clean1.png").read_bytes()
+    beyond = voc_xml(("mask", 900, 20, 950, 70), width=160, height=120)
+    clean.add("a_beyond.png", pixels, beyond)  # first by name, and its one box is lost
+    clean.add("b_half.png", pixels, voc_xml(("mask", 20, 20, 60, 70), ("mask", "nan", 1, 2, 3), width=160, height=120))
+    findings = audit_set(read_labelled_set(clean.folder), AuditOptions(num_workers=1))
+    copies = [one.file for one in findings if one.rule == "duplicate-exact"]
+    assert copies == ["images/a_beyond.png", "images/b_half.png"]

@@ -171,3 +171,9 @@ def test_files_that_cannot_be_read(tmp_path, content):
 def test_other_json_files_are_no_labels(tmp_path):
     labelled = read(tmp_path, coco_members([GOOD]) | {"package.json": b'{"name": "x"}', "b.json": b"[]"})
     assert labelled.findings == ()
+
+
+def test_ids_of_tables_with_gaps_are_whole_numbers_too(tmp_path):
+    labelled = read(tmp_path, coco_members([GOOD | {"image_id": 7.0, "category_id": 3.0}]))
+    assert faces_of(labelled) == {"a": FACES}
+    assert labelled.findings == ()

@@ -109,7 +109,6 @@ def test_an_element_nested_very_deep_is_read_or_refused(tmp_path):
         (GOOD.replace(b"<name>with_mask</name>", b""), "label-columns", "object 0: expected <name> with a value"),
         (voc_xml((WITH, 1, 5, "nan", 25)), "label-number", "object 0: expected a finite number in <xmax>, got 'nan'"),
         (voc_xml((WITH, 1, 5, "1e300", 25)), "label-number", "object 0: expected a finite number, got 1e+300"),
-        (GOOD.replace(b"t>0</d", b"t>maybe</d"), "label-number", "object 0: expected <difficult> 0 or 1, got 'maybe'"),
     ],
 )
 def test_a_malformed_object_is_named_and_the_others_are_taken(tmp_path, bad, rule, detail):
@@ -122,11 +121,22 @@ def test_a_malformed_object_is_named_and_the_others_are_taken(tmp_path, bad, rul
     assert finding.detail.startswith(detail)
 
 
+def test_a_flag_that_says_nothing_costs_no_face(tmp_path):
+    content = GOOD.replace(b"t>0</d", b"t>maybe</d")
+    labelled = read(tmp_path, {"images/a.png": noise_png(0), "annotations/a.xml": content})
+    assert faces_of(labelled) == {"a": FACES}
+    assert (labelled.images[0].boxes[0].is_difficult, labelled.images[0].has_lost_labels) == (False, False)
+    [finding] = labelled.findings
+    assert (finding.rule, finding.severity, finding.repair) == ("flag-unknown", "warning", "taken for 0")
+    assert finding.detail == "object 0: expected <difficult> 0 or 1, got 'maybe'"
+
+
 def test_declared_sizes(tmp_path):
     members = {f"images/{name}.png": noise_png(0) for name in "abc"}
     members |= {"annotations/a.xml": voc_xml(width=0, height=0), "annotations/b.xml": voc_xml(width="wide")}
     labelled = read(tmp_path, members | {"annotations/c.xml": b"<annotation/>"})
     assert rules_of(labelled) == [("annotations/a.xml", "size-differs"), ("annotations/b.xml", "label-number")]
+    assert not any(image.has_lost_labels for image in labelled.images)
     assert labelled.findings[0].detail == "expected the size 64 x 48 of images/a.png, got 0 x 0"
     assert [image.image_wh for image in labelled.images] == [(64, 48)] * 3
 

@@ -14,7 +14,7 @@ from maskdet.data.audit.options import AuditOptions
 from maskdet.data.audit.repair_pictures import FILE_RULES, LEFT_OUT_RULES, apart, repaired_content, repaired_name
 from maskdet.data.audit.rules import AuditFinding
 from maskdet.data.audit.whole_set import checked_boxes
-from maskdet.data.formats import WRITERS, write_labelled_set
+from maskdet.data.formats import WRITERS, check_target, write_labelled_set
 from maskdet.data.labelled_set import Finding, LabelledBox, LabelledImage, LabelledSet
 
 LOG_NAME = "changes.csv"
@@ -173,8 +173,7 @@ def _write(labelled: LabelledSet, repaired: Sequence[_RepairedImage], folder: Pa
     if labelled.format in WRITERS:
         write_labelled_set(copy, folder, labelled.format, write_image)
         return
-    if folder.exists() and any(folder.iterdir()):
-        raise ValueError(f"{folder}: expected no folder or an empty one, found a folder that is not empty")
+    check_target(folder, labelled.root)
     with atomic_folder(folder) as temporary:
         for one in repaired:
             path = temporary / one.image.file_name

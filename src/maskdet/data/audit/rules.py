@@ -124,7 +124,7 @@ _OWN_RULES = (
         COPIES,
         WARNING,
         "Equal pixels, whatever the file.",
-        "one is kept: one with labels, else the first by name",
+        "one is kept: one with boxes, if possible all of them readable, else the first by name",
     ),
     Rule(
         "duplicate-near",
@@ -155,15 +155,6 @@ def _registry() -> dict[str, Rule]:
 
 RULES: Mapping[str, Rule] = MappingProxyType(_registry())
 """All rules by name, in the order in which they are shown."""
-
-
-def rules_markdown() -> str:
-    """Return all rules as a Markdown table, for the documentation."""
-    rows = [
-        f"| `{rule.name}` | {rule.severity} | {rule.meaning} | {rule.repair or 'a person decides'} |"
-        for rule in RULES.values()
-    ]
-    return "\n".join(["| rule | severity | meaning | repair |", "|---|---|---|---|", *rows, ""])
 
 
 @dataclass(frozen=True)

@@ -76,9 +76,15 @@ def _copy_findings(
             if scan.look is not None:
                 looks.append(scan.look)
                 twins.append(Twin(other.root, scan.file_name))
-    ranks = [(not image_of[scan.file_name].boxes, scan.file_name) for scan in seen]
+    ranks = [_rank(image_of[scan.file_name], scan, options) for scan in seen]
     for copy in find_copies(looks, len(seen), ranks):
         yield _copy_finding(copy, twins, len(seen), image_of)
+
+
+def _rank(image: LabelledImage, scan: Scan, options: AuditOptions) -> tuple[bool, bool, str]:
+    """Return what to sort equal pictures by: one with boxes that a repair leaves first, one whose labels are whole."""
+    checked, _ = checked_boxes(image, scan.header, options)
+    return all(box is None for box in checked.repaired), image.has_lost_labels, scan.file_name
 
 
 def _copy_finding(

@@ -186,8 +186,10 @@ def _field(entry: Mapping, name: str, kind: type) -> object:
 
 
 def _identity(entry: Mapping, name: str) -> object:
-    """Return an id: a number or a text, as files have both."""
+    """Return an id: a number or a text, as files have both; `1.0` is 1, as tables with gaps write it."""
     value = entry.get(name)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | str):
         found = _shown(value) if name in entry else "none"
         raise LabelError("label-columns", f"expected {name} as a whole number, got {found}")

@@ -38,6 +38,7 @@ READER_RULES: Mapping[str, ReaderRule] = MappingProxyType(
         "labels-without-image": ReaderRule(ERROR, "Labels name an image that is not there.", _LEFT_OUT),
         "entity-in-xml": ReaderRule(ERROR, "An XML file declares entities; it is not read any further.", _LEFT_OUT),
         "path-outside": ReaderRule(ERROR, "A link, or a path that leaves the set's folder; never opened.", _LEFT_OUT),
+        "flag-unknown": ReaderRule(WARNING, "A box's flag `difficult` is neither 0 nor 1.", "taken for 0"),
         "image-without-labels": ReaderRule(WARNING, "Nothing says what is on the image, not even that nothing is."),
         "size-differs": ReaderRule(WARNING, "Labels declare another image size than the real one.", "the real one"),
         "class-list-missing": ReaderRule(WARNING, "Classes are numbers that nothing names."),

@@ -41,7 +41,11 @@ def read_voc_set(files: SetFiles) -> LabelledSet:
     for image, label_file in tracked(pairs.label_of.items(), "read VOC files"):
         content, problems = read_voc_leniently(files.root / label_file)
         for problem in problems:
-            collected.report_lost(label_file, problem.rule, problem.detail, image)
+            if problem.costs_object:
+                collected.report_lost(label_file, problem.rule, problem.detail, image)
+            else:
+                repair = None if problem.rule == "flag-unknown" else "the real size"
+                collected.report(label_file, problem.rule, problem.detail, repair)
         if not any(problem.rule in ("label-unreadable", "entity-in-xml") for problem in problems):
             collected.label(image, label_file, _boxes(collected, image, label_file, content))
             collected.compare_size(image, label_file, content.image_wh)

@@ -100,7 +100,7 @@ def write_labelled_set(
     """
     if format not in WRITERS:
         raise ValueError(f"expected one of the formats {', '.join(WRITERS)}, got {format!r}")
-    _check_target(folder, labelled.root)
+    check_target(folder, labelled.root)
     writer = WRITERS[format]
     images = _name_images(labelled.images, writer.has_file_per_stem)
     counts = Counter(box.class_name for image in labelled.images for box in image.boxes)
@@ -125,7 +125,16 @@ def write_labelled_set(
     )
 
 
-def _check_target(folder: Path, root: Path) -> None:
+def check_target(folder: Path, root: Path) -> None:
+    """Refuse to write a set where something lies, or into the set that it is made of.
+
+    Args:
+        folder: To be written.
+        root: Of the set that is read.
+
+    Raises:
+        ValueError: If `folder` is neither absent nor an empty folder, or lies inside `root`.
+    """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         kind = "a folder that is not empty" if folder.is_dir() else "a file"
         raise ValueError(f"{folder}: expected no folder or an empty one, found {kind}")
