@@ -11,7 +11,7 @@ from PIL import Image
 from drawn_film import Walker, film, write_film
 from exported_model import scene_images
 from maskdet.app.limits import AppLimits
-from maskdet.app.uploads import UploadError, check_video_file, read_bounded, read_upload
+from maskdet.app.uploads import UploadError, bounded, check_video_file, read_upload, spooled
 from maskdet.inference.images_in import read_picture
 from running_app import BAD_NAMES, LIMITS, animated_gif, bad_uploads, png
 
@@ -86,9 +86,27 @@ def test_reading_stops_at_the_limit():
             read.append(1)
             yield bytes(1000)
 
+    async def read_all():
+        async with spooled(bounded(endless(), 5000, LIMITS)):
+            pass
+
     with pytest.raises(UploadError, match="at most 2 MB"):
-        asyncio.run(read_bounded(endless(), 5000, LIMITS))
+        asyncio.run(read_all())
     assert len(read) == 6
+
+
+@pytest.mark.parametrize(("num_parts", "is_on_disk"), [(0, False), (3, False), (30, True)])
+def test_large_uploads_wait_on_disk(num_parts, is_on_disk):
+    async def parts():
+        for number in range(num_parts):
+            yield bytes([number]) * 100_000
+
+    async def held():
+        async with spooled(parts()) as file:
+            return file._rolled, file.read()
+
+    expected = b"".join(bytes([number]) * 100_000 for number in range(num_parts))
+    assert asyncio.run(held()) == (is_on_disk, expected)
 
 
 def test_limits_that_leave_nothing_are_refused():

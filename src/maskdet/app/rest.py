@@ -3,18 +3,21 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Annotated, Any, BinaryIO
 
 from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from maskdet.app.answers import DetectAnswer, ErrorAnswer, HealthAnswer, ModelsAnswer, detect_answer, models_answer
+from maskdet.app.limits import AppLimits
 from maskdet.app.models import AppModel
 from maskdet.app.service import AppService
-from maskdet.app.uploads import BROKEN, OTHER_KIND, TOO_SLOW, UploadError, read_bounded
+from maskdet.app.uploads import BROKEN, OTHER_KIND, TOO_SLOW, UploadError, bounded, spooled
 from maskdet.app.work import BusyError
 from maskdet.inference.thresholds import parse_threshold
 
@@ -75,9 +78,9 @@ def rest_router(service: AppService) -> APIRouter:
         """Send the bytes of a PNG, JPEG, WebP, GIF, BMP or TIFF file, or a form with the field `file`."""
         chosen = _model(service, model)
         thresholds = parsed_thresholds(score_threshold or [], chosen)
-        with service.picture_queue.place() as place:  # first: so many uploads are in memory, and no more
-            content = await _content(request, service)
-            return await place.run(_answer, service, chosen, thresholds, content)
+        with service.picture_queue.place() as place:  # first: so many uploads are held, and no more
+            async with _upload(request, service) as file:
+                return await place.run(_answer, service, chosen, thresholds, file)
 
     return router
 
@@ -146,45 +149,45 @@ def _model(service: AppService, name: str | None) -> AppModel:
         raise HTTPException(404, error.args[0]) from error
 
 
-async def _content(request: Request, service: AppService) -> bytes:
-    """Return the bytes of the picture in a request's body, never reading more, or for longer, than may be."""
+@asynccontextmanager
+async def _upload(request: Request, service: AppService) -> AsyncIterator[BinaryIO]:
+    """Yield the file of the picture in a request's body, never reading more, or for longer, than may be."""
     limits, kind = service.limits, request.headers.get("content-type", "").partition(";")[0].strip().lower()
     is_form = kind == "multipart/form-data"
     if not is_form and kind and kind not in _UNTOLD and not kind.startswith("image/"):
         accepted = "image/*, application/octet-stream or multipart/form-data"
         raise UploadError(OTHER_KIND, f"Content-Type: expected {accepted}, got {kind}.")
+    async with AsyncExitStack() as stack:
+        try:
+            async with asyncio.timeout(limits.max_seconds):  # who sends slowly holds a place
+                if is_form:
+                    file = await _form_file(request, limits, stack)
+                else:
+                    body = bounded(request.stream(), limits.max_upload_bytes, limits)
+                    file = await stack.enter_async_context(spooled(body))
+        except TimeoutError as error:
+            raise UploadError(TOO_SLOW, f"The file did not arrive within {limits.max_seconds:g} seconds.") from error
+        yield file
+
+
+async def _form_file(request: Request, limits: AppLimits, stack: AsyncExitStack) -> BinaryIO:
+    body = bounded(request.stream(), limits.max_upload_bytes + _WRAPPING_BYTES, limits)
     try:
-        async with asyncio.timeout(limits.max_seconds):  # who sends slowly holds a place
-            if is_form:
-                return await _form_file(request, service)
-            return await read_bounded(request.stream(), limits.max_upload_bytes, limits)
-    except TimeoutError as error:
-        raise UploadError(TOO_SLOW, f"The file did not arrive within {limits.max_seconds:g} seconds.") from error
-
-
-async def _form_file(request: Request, service: AppService) -> bytes:
-    most = service.limits.max_upload_bytes
-    body = await read_bounded(request.stream(), most + _WRAPPING_BYTES, service.limits)
-
-    async def parts() -> AsyncIterator[bytes]:
-        yield body
-
-    try:
-        form = await MultiPartParser(request.headers, parts(), max_files=1, max_fields=8).parse()
+        form = await MultiPartParser(request.headers, body, max_files=1, max_fields=8).parse()
+    except UploadError:
+        raise
     except (MultiPartException, KeyError, ValueError) as error:
         raise UploadError(BROKEN, "The form is broken: expected multipart/form-data with one field `file`.") from error
-    try:
-        file = form.get("file")
-        if file is None or isinstance(file, str):
-            raise UploadError(BROKEN, "Expected a form with a file in the field `file`, got none.")
-        return await file.read()
-    finally:
-        await form.close()
+    stack.push_async_callback(form.close)
+    file = form.get("file")
+    if not isinstance(file, UploadFile):
+        raise UploadError(BROKEN, "Expected a form with a file in the field `file`, got none.")
+    return file.file
 
 
-def _answer(service: AppService, model: AppModel, thresholds: dict[str, float], content: bytes) -> DetectAnswer:
+def _answer(service: AppService, model: AppModel, thresholds: dict[str, float], file: BinaryIO) -> DetectAnswer:
     began = time.perf_counter()
-    picture, found = service.detect(content, model, thresholds)
+    picture, found = service.detect(file.read(), model, thresholds)
     return detect_answer(model, picture, found, thresholds, time.perf_counter() - began)
 
 

@@ -1,10 +1,15 @@
 """What people send: a picture, a video, or something else, which is told apart before it does harm."""
 
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from tempfile import SpooledTemporaryFile
+from typing import BinaryIO
 
 from PIL import Image
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartParser
 
 from maskdet.app.limits import AppLimits
 from maskdet.inference.images_in import Picture, read_picture
@@ -130,8 +135,8 @@ def check_video_file(path: Path, limits: AppLimits) -> None:
         raise UploadError(OTHER_KIND, "This is no video that is read here: expected MP4, MOV, WebM, MKV, AVI or MPEG.")
 
 
-async def read_bounded(stream: AsyncIterator[bytes], max_bytes: int, limits: AppLimits) -> bytes:
-    """Return what a stream yields; stop reading as soon as it is too much.
+async def bounded(stream: AsyncIterable[bytes], max_bytes: int, limits: AppLimits) -> AsyncIterator[bytes]:
+    """Yield what a stream yields; stop reading as soon as it is too much.
 
     Args:
         stream: Parts of a request's body.
@@ -141,13 +146,26 @@ async def read_bounded(stream: AsyncIterator[bytes], max_bytes: int, limits: App
     Raises:
         UploadError: If there is more.
     """
-    parts, num_bytes = [], 0
+    num_bytes = 0
     async for part in stream:
         num_bytes += len(part)
         if num_bytes > max_bytes:
             raise UploadError(TOO_LARGE, f"The file is too large: expected at most {limits.max_upload_mb:g} MB.")
-        parts.append(part)
-    return b"".join(parts)
+        yield part
+
+
+@asynccontextmanager
+async def spooled(stream: AsyncIterable[bytes]) -> AsyncIterator[BinaryIO]:
+    """Yield what a stream yields as a file, at its start: in memory while it is small, on disk otherwise.
+
+    A hundred uploads that wait for their turn would fill the memory.
+    """
+    with SpooledTemporaryFile(max_size=MultiPartParser.spool_max_size) as file:
+        upload = UploadFile(file)  # writes in a thread what goes to the disk
+        async for part in stream:
+            await upload.write(part)
+        await upload.seek(0)
+        yield file
 
 
 def _check_header(content: bytes, limits: AppLimits) -> None:
