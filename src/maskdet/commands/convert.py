@@ -7,9 +7,8 @@ from pathlib import Path
 
 from maskdet.data.audit.orientation import refuse_turned
 from maskdet.data.formats import MAX_UNPACKED_MB, Written, opened_source, read_labelled_set, write_labelled_set
-from maskdet.data.labelled_set import ERROR, LabelledBox, LabelledSet, refuse_errors
+from maskdet.data.labelled_set import ERROR, UNLABELLED, LabelledBox, LabelledSet, refuse_errors
 
-_UNLABELLED = "images"  # the format of a set without labels
 _LABEL_SUFFIXES = (".csv", ".json", ".parquet", ".txt", ".xml")
 _MAX_NAMED = 3
 
@@ -44,7 +43,7 @@ def run_convert(
     new_name_of = parse_renames(renames)
     with opened_source(source, max_unpacked_mb) as folder:
         labelled = read_labelled_set(folder, from_format)
-        if from_format is None and labelled.format == _UNLABELLED:
+        if from_format is None and labelled.format == UNLABELLED:
             _refuse_unlabelled(source, folder)
         _refuse_errors(source, labelled)
         written = write_labelled_set(rename_classes(labelled, new_name_of), destination, to)
@@ -107,7 +106,7 @@ def _refuse_unlabelled(source: Path, folder: Path) -> None:
     found = f"files in no known form ({', '.join(names[:_MAX_NAMED])}{', …' * (len(names) > _MAX_NAMED)})"
     raise ValueError(
         f"{source}: expected labels as VOC, YOLO, COCO or CSV, got {found if names else 'none'}; --from FORMAT reads "
-        f"them as such and says what is wrong, --from {_UNLABELLED} converts the pictures alone"
+        f"them as such and says what is wrong, --from {UNLABELLED} converts the pictures alone"
     )
 
 

@@ -12,6 +12,9 @@ from pathlib import Path
 ERROR, WARNING, NOTE = "error", "warning", "note"
 """Severities: an error makes a label or a picture wrong or unusable; a warning may; a note is worth knowing."""
 
+UNLABELLED = "images"
+"""The format of a set of pictures that nothing labels."""
+
 ROUNDING_PX = 0.01
 """How far a box may reach out of its image and is meant to end there: six decimals of a share are less."""
 

@@ -8,10 +8,10 @@ from maskdet.evaluation.anchor_fit import AnchorSettings
 from maskdet.evaluation.errors import classify_errors, error_costs, most_confident_errors
 from maskdet.evaluation.label_errors import likely_label_errors, write_label_errors
 from maskdet.evaluation.subgroups import face_outcomes, recall_by_subgroup
-from maskdet.schema import BOX_COLUMNS, QUALITY, read_table
 from maskdet.stages.analysis_printout import print_analysis
 from maskdet.stages.anchor_advice import NetworkInput, anchor_sizes, anchors_yaml, fit_anchors
 from maskdet.stages.entry import Workspace, stage_main
+from maskdet.stages.face_quality import read_quality
 from maskdet.stages.held_out_tables import HeldOutTables, read_held_out
 from maskdet.stages.rounded_files import write_rounded_csv
 
@@ -42,7 +42,7 @@ def run(cfg: DictConfig, workspace: Workspace) -> dict[str, pd.DataFrame]:
     """
     network_input = _network_input(cfg)
     tables = read_held_out(cfg, workspace)
-    quality = _quality_of_faces(workspace, tables.annotations)
+    quality = read_quality(workspace.input("build/quality.parquet"), tables.annotations)
     results = _judge_detections(cfg, tables, quality)
     faces = tables.annotations[tables.annotations["file_name"].isin(_files_to_train_on(tables))]
     fitted = fit_anchors(faces, tables.images, network_input)
@@ -66,19 +66,6 @@ def _network_input(cfg: DictConfig) -> NetworkInput:
 
 def _files_to_train_on(tables: HeldOutTables) -> pd.Series:
     return tables.folds.loc[tables.folds["split_role"] == "fold", "file_name"]
-
-
-def _quality_of_faces(workspace: Workspace, annotations: pd.DataFrame) -> pd.DataFrame:
-    """Return the quality of each face, rows as in `annotations`."""
-    path = workspace.input("build/quality.parquet")
-    quality = read_table(path, QUALITY)
-    key = ["file_name", *BOX_COLUMNS]
-    if not quality[key].equals(annotations[key]):
-        raise ValueError(
-            f"{path}: expected the {len(annotations)} faces of build/table/annotations.parquet in their order, "
-            f"got {len(quality)} faces, not all of them the same; run the stage quality again"
-        )
-    return quality
 
 
 def _judge_detections(cfg: DictConfig, tables: HeldOutTables, quality: pd.DataFrame) -> dict[str, pd.DataFrame]:

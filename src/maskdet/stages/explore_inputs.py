@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from maskdet.schema import ANNOTATIONS, BOX_COLUMNS, FOLDS, IMAGES, QUALITY, read_table
+from maskdet.schema import ANNOTATIONS, FOLDS, IMAGES, read_table
 from maskdet.stages.entry import Workspace
+from maskdet.stages.face_quality import read_quality
 
 
 @dataclass(frozen=True)
@@ -74,14 +75,7 @@ def _read_quality(path: Path, annotations: pd.DataFrame, notes: list[str]) -> pd
         notes.append("Without build/quality.parquet nothing is said of the light and sharpness of faces; the stage "
                      "quality makes it.")  # fmt: skip
         return None
-    quality = read_table(path, QUALITY)
-    key = ["file_name", *BOX_COLUMNS]
-    if not quality[key].equals(annotations[key]):
-        raise ValueError(
-            f"{path}: expected the {len(annotations)} faces of build/table/annotations.parquet in their order, "
-            f"got {len(quality)} faces, not all of them the same; run the stage quality again"
-        )
-    return quality
+    return read_quality(path, annotations)
 
 
 def _find_photos(image_dir: Path, images: pd.DataFrame, notes: list[str]) -> Path | None:

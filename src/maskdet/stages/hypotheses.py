@@ -1,6 +1,7 @@
 """Stage `hypotheses`: test H1 to H7 and say of each what follows from the figures."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property, partial
 
 import numpy as np
@@ -31,17 +32,16 @@ from maskdet.evaluation.pooling import EvaluationTables, pool_folds
 from maskdet.reporting.hypotheses_text import write_hypotheses
 from maskdet.schema import (
     ANNOTATIONS,
-    BOX_COLUMNS,
     CROP_PREDICTIONS,
     FACES,
     FOLDS,
     GROUPED,
     IMAGES,
     PREDICTIONS,
-    QUALITY,
     read_table,
 )
 from maskdet.stages.entry import Workspace, stage_main
+from maskdet.stages.face_quality import read_quality
 from maskdet.stages.held_out_tables import HeldOutTables
 from maskdet.stages.json_report import write_json
 
@@ -102,6 +102,15 @@ def _with_holm(verdicts: Mapping[str, Verdict]) -> dict[str, Verdict]:
     }
 
 
+@contextmanager
+def _naming_stage(stage: str) -> Iterator[None]:
+    """Let the error of a missing table say which stage makes it."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{error}; run the stage {stage} first") from error
+
+
 class _Tables:
     """The tables of the workspace, each read when a hypothesis asks for it."""
 
@@ -111,10 +120,8 @@ class _Tables:
 
     def read(self, path: str, schema: pa.DataFrameSchema, stage: str) -> pd.DataFrame:
         """Return a table; where it is missing the message says which stage makes it."""
-        try:
+        with _naming_stage(stage):
             return read_table(self._workspace.input(path), schema)
-        except FileNotFoundError as error:
-            raise FileNotFoundError(f"{error}; run the stage {stage} first") from error
 
     @cached_property
     def images(self) -> pd.DataFrame:
@@ -143,13 +150,8 @@ class _Tables:
     @cached_property
     def quality(self) -> pd.DataFrame:
         """Return the quality of each face, rows as in the annotations."""
-        table, key = self.read("build/quality.parquet", QUALITY, "quality"), ["file_name", *BOX_COLUMNS]
-        if not table[key].equals(self.annotations[key]):
-            raise ValueError(
-                f"build/quality.parquet: expected the {len(self.annotations)} faces of build/table/annotations.parquet "
-                f"in their order, got {len(table)} faces, not all of them the same; run the stage quality again"
-            )
-        return table
+        with _naming_stage("quality"):
+            return read_quality(self._workspace.input("build/quality.parquet"), self.annotations)
 
     @cached_property
     def one_stage(self) -> EvaluationTables:

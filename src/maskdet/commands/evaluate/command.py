@@ -15,7 +15,7 @@ from maskdet.data.audit.orientation import is_labelled_turned
 from maskdet.data.class_map import recode
 from maskdet.data.formats import MAX_UNPACKED_MB, opened_source, read_labelled_set
 from maskdet.data.known_images import Pictures, look_at_pictures
-from maskdet.data.labelled_set import LabelledImage, LabelledSet, refuse_errors
+from maskdet.data.labelled_set import UNLABELLED, LabelledImage, LabelledSet, refuse_errors
 from maskdet.evaluation.bootstrap import NUM_REPLICATES
 from maskdet.inference.image_run import OutputOptions, RunSummary, predict_images
 from maskdet.inference.images_in import MAX_PIXELS
@@ -26,7 +26,6 @@ from maskdet.schema import PREDICTIONS, write_table
 MIN_SCORE = 0.001
 """Lowest score of a prediction, as in `conf/predict`: average precision needs the tail."""
 
-_UNLABELLED = "images"  # the format of a set without labels
 _SPARED = ("image-unreadable", "labels-without-image", "path-outside")
 """Errors that spoil no label of another image: these are told, the others refused."""
 
@@ -147,7 +146,7 @@ def _read_subject(
 ) -> Subject:
     """Read labels and pictures, and refuse what no figure can be made of."""
     labelled = read_labelled_set(folder, options.format_name)
-    has_labels = labelled.format != _UNLABELLED
+    has_labels = labelled.format != UNLABELLED
     if not has_labels and (options.renames or options.drops or options.merges):
         raise ValueError(f"{source}: expected a labelled set for --class, --drop and --merge, got images alone")
     plan = _plan(source, labelled, predictor, options) if has_labels else None
@@ -157,7 +156,7 @@ def _read_subject(
         pictures.failures.update(_turned(labelled, pictures))
     looks_of_others = {
         path.name: look_at_pictures(
-            place, [image.file_name for image in read_labelled_set(place, _UNLABELLED).images], audit
+            place, [image.file_name for image in read_labelled_set(place, UNLABELLED).images], audit
         ).looks
         for path, place in zip(options.against, others, strict=True)
     }

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from maskdet.data.formats.coordinates import number_text
 from maskdet.data.formats.files import SetFiles, read_image_sizes
 from maskdet.data.formats.reader_rules import reader_finding
-from maskdet.data.labelled_set import Finding, LabelledBox, LabelledImage, LabelledSet
+from maskdet.data.labelled_set import UNLABELLED, Finding, LabelledBox, LabelledImage, LabelledSet
 
 _MAX_LISTED = 1000  # of a file and rule: a file of garbage must not fill the memory
 
@@ -90,7 +90,7 @@ class Collection:
         if class_names is None:
             class_names = sorted({box.class_name for boxes in self.boxes.values() for box in boxes})
         for image in self.files.images:
-            if format_name != "images" and image not in self.label_files:
+            if format_name != UNLABELLED and image not in self.label_files:
                 self.report(image, "image-without-labels", "expected labels, found none")
         for (file, rule), count in self._counts.items():
             if count > _MAX_LISTED:

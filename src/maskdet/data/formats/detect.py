@@ -11,7 +11,7 @@ from maskdet.data.formats.csv_table import read_csv_set, recognize_csv
 from maskdet.data.formats.files import SetFiles, scan_files
 from maskdet.data.formats.voc import read_voc_set, recognize_voc
 from maskdet.data.formats.yolo import read_yolo_set, recognize_yolo
-from maskdet.data.labelled_set import LabelledSet
+from maskdet.data.labelled_set import UNLABELLED, LabelledSet
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class SetFormat:
 
 
 def _read_images(files: SetFiles) -> LabelledSet:
-    return Collection.begin(files).finish("images")
+    return Collection.begin(files).finish(UNLABELLED)
 
 
 def _recognize_images(files: SetFiles) -> str | None:
@@ -47,7 +47,7 @@ READERS: Mapping[str, SetFormat] = MappingProxyType(
             recognize_csv,
             read_csv_set,
         ),
-        "images": SetFormat("images without labels", _recognize_images, _read_images),
+        UNLABELLED: SetFormat("images without labels", _recognize_images, _read_images),
     }
 )
 """The formats that `read_labelled_set` knows."""
@@ -80,13 +80,13 @@ def read_labelled_set(source: Path, format: str | None = None) -> LabelledSet:
 
 
 def _choose(source: Path, found: Mapping[str, str]) -> str:
-    labelled = [name for name in found if name != "images"]
+    labelled = [name for name in found if name != UNLABELLED]
     if len(labelled) > 1:
         raise ValueError(f"{source}: expected labels in one format, found {_listed(found)}; name the one to read")
     if not found:
         looked_for = "; ".join(f"{name}: {known.looked_for}" for name, known in READERS.items())
         raise ValueError(f"{source}: expected a data set ({looked_for}), found none of it")
-    return labelled[0] if labelled else "images"
+    return labelled[0] if labelled else UNLABELLED
 
 
 def _listed(found: Mapping[str, str]) -> str:
