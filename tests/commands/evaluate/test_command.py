@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from chromium import open_page, started_chromium
 from damaged_set import encoded, oriented_jpeg, scene
 from exported_model import released
 from maskdet.cli import app
@@ -253,3 +254,22 @@ def test_a_stopped_run_says_so_and_the_next_goes_on(members, tmp_path):
 def _num_done(out: Path) -> int:
     path = out / JOURNAL_FILE
     return max(path.read_bytes().count(b"\n") - 1, 0) if path.is_file() else 0
+
+
+@pytest.mark.browser
+def test_the_page_in_a_browser(run):
+    with started_chromium() as browser:
+        for size, scheme in (((390, 844), "dark"), ((1280, 900), "light")):
+            page, troubles = open_page(browser, run[0] / "evaluation.html", size, scheme)
+            page.wait_for_load_state("load")
+            assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+            cards = page.locator(".cards > li:visible")
+            assert cards.count() == NUM_IMAGES + 1
+            page.get_by_label("Error kind", exact=True).select_option("hit")
+            assert cards.count() == NUM_IMAGES  # all but the one without a face
+            cards.locator(".panels button").first.click()
+            assert page.locator("dialog .view use").bounding_box()["width"] > size[0] / 3
+            page.keyboard.press("Escape")
+            assert not page.locator("dialog").is_visible()
+            assert troubles == []
+            page.close()
