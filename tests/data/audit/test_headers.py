@@ -80,6 +80,8 @@ QUARTER = Header("JPEG", (WIDTH, HEIGHT), is_animated=False, is_cmyk=False, is_1
         ((WIDTH, HEIGHT), (20, 20, 60, 70), False),  # declared as stored
         ((999, 999), (20, 20, 60, 70), False),  # declared as neither
         ((WIDTH, HEIGHT), (20, 100, 60, 150), True),  # fits the turned picture alone
+        ((WIDTH, HEIGHT), (20, 118, 60, 124), True),  # its centre lies outside of the stored one
+        ((WIDTH, HEIGHT), (20, 80, 60, 122), False),  # a slip of 2 px, to be clipped
         ((WIDTH, HEIGHT), (140, 100, 160, 150), False),  # fits neither
     ],
 )

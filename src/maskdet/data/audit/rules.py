@@ -100,8 +100,8 @@ _OWN_RULES = (
         PICTURES,
         WARNING,
         "An EXIF tag asks viewers to turn the picture; the pipeline reads the pixels as they are stored, other tools "
-        "do not. The size that the labels declare, or boxes that fit the turned picture alone, tell which one was "
-        "labelled; else it is taken to be the stored one, which the pipeline has always read.",
+        "do not. The size that the labels declare, or a box that reaches far out of the stored picture where all fit "
+        "the turned one, tell which was labelled; else it is taken to be the stored one, which the pipeline has always read.",
         "the tag is dropped, and where the turned picture was labelled the pixels are turned",
     ),
     Rule(
