@@ -106,6 +106,16 @@ def test_pictures_left_out_and_kept(repaired):
     assert len(names) == 52 - len(gone)
 
 
+def test_of_equal_pictures_with_other_labels_none_is_left_out(tmp_path):
+    clean = write_clean_set(tmp_path / "set", 1)
+    for name, faces in (("a.png", [FACE]), ("b.png", [FACE, (MASK, 90, 30, 130, 80)])):
+        clean.add(name, encoded(scene(500)), voc_xml(*faces, width=WIDTH, height=HEIGHT))
+    labelled = read_labelled_set(clean.folder)
+    assert repair_set(labelled, audit(labelled), tmp_path / "copy") == []
+    copy = read_labelled_set(tmp_path / "copy")
+    assert [len(image.boxes) for image in copy.images] == [1, 2, 2]
+
+
 def test_labels_that_could_not_be_read_do_not_become_no_faces(repaired):
     labelled = read_labelled_set(repaired[0] / "voc")
     of_name = {image.file_name: image for image in labelled.images}

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from damaged_set import write_clean_set, write_other_set
+from damaged_set import encoded, scene, write_clean_set, write_other_set
 from maskdet.data.audit import scan
 from maskdet.data.audit.options import AuditOptions
 from maskdet.data.audit.scan import scan_pictures
@@ -74,6 +74,7 @@ def test_equal_pictures_with_other_labels_are_told(audits):
     without = replace(images[1], boxes=images[1].boxes[:1])
     findings = audit_set(replace(labelled, images=(images[0], without), findings=()), AuditOptions(num_workers=1))
     assert findings[0].detail.endswith("their labels differ")
+    assert findings[0].repair == ""  # a person has to choose
 
 
 def test_a_set_without_pictures(tmp_path):
@@ -94,3 +95,14 @@ def test_of_equal_pictures_one_with_boxes_that_a_repair_leaves_is_kept(tmp_path)
     findings = audit_set(read_labelled_set(clean.folder), AuditOptions(num_workers=1))
     copies = [one.file for one in findings if one.rule == "duplicate-exact"]
     assert copies == ["images/a_beyond.png", "images/b_half.png"]
+
+
+def test_an_unlabelled_picture_never_stands_for_a_labelled_one(tmp_path):
+    clean = write_clean_set(tmp_path / "set", 2)
+    pixels = encoded(scene(400))
+    clean.add("a.png", pixels, None)
+    clean.add("b.png", pixels, voc_xml(width=160, height=120))  # no face
+    findings = audit_set(read_labelled_set(clean.folder), AuditOptions(num_workers=1))
+    [copy] = [one for one in findings if one.rule == "duplicate-exact"]
+    assert (copy.file, copy.twin.file_name) == ("images/a.png", "images/b.png")
+    assert copy.repair

@@ -11,9 +11,9 @@ def is_labelled_turned(image: LabelledImage, header: Header) -> bool:
     """Say whether the labels of a picture were drawn on it as its EXIF orientation turns it.
 
     The evidence is the size that the labels declare, where it is that of the turned picture; else a box that reaches
-    far out of the stored picture, where all lie in the turned one. A half turn and a mirrored picture have the size of the stored
-    one, so that nothing can tell; then, as without evidence, the answer is no: the pipeline has always read the stored
-    pixels, and nothing changes for it.
+    far out of the stored picture, where all lie in the turned one. A half turn and a mirrored picture have the size of
+    the stored one, so that nothing can tell; then, as without evidence, the answer is no: the pipeline has always read
+    the stored pixels, and nothing changes for it.
 
     Args:
         image: With its boxes as written.

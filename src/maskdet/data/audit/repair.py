@@ -104,7 +104,7 @@ def _by_image(findings: Iterable[Finding]) -> Mapping[str, dict[int, Finding]]:
 
 
 def _drops_picture(finding: Finding) -> bool:
-    return finding.rule in LEFT_OUT_RULES or finding.rule == "duplicate-exact"
+    return finding.rule in LEFT_OUT_RULES or (finding.rule == "duplicate-exact" and bool(finding.repair))
 
 
 def _repaired_image(

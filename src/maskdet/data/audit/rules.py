@@ -101,7 +101,8 @@ _OWN_RULES = (
         WARNING,
         "An EXIF tag asks viewers to turn the picture; the pipeline reads the pixels as they are stored, other tools "
         "do not. The size that the labels declare, or a box that reaches far out of the stored picture where all fit "
-        "the turned one, tell which was labelled; else it is taken to be the stored one, which the pipeline has always read.",
+        "the turned one, tell which was labelled; else it is taken to be the stored one, which the pipeline has always "
+        "read.",
         "the tag is dropped, and where the turned picture was labelled the pixels are turned",
     ),
     Rule(
@@ -123,8 +124,8 @@ _OWN_RULES = (
         "duplicate-exact",
         COPIES,
         WARNING,
-        "Equal pixels, whatever the file.",
-        "one is kept: one with boxes, if possible all of them readable, else the first by name",
+        "Equal pixels, whatever the file. Where their labels differ, no repair chooses: a person has to.",
+        "one is kept: one with boxes, else one with labels, if possible all readable, else the first by name",
     ),
     Rule(
         "duplicate-near",

@@ -1,9 +1,9 @@
 """Audit a labelled set: every rule, every picture decoded once."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from maskdet.data.audit.boxes_of_image import CheckedBoxes, check_boxes_of_image
-from maskdet.data.audit.copies import Copy, find_copies
+from maskdet.data.audit.copies import EXACT, MIRRORED, Copy, find_copies
 from maskdet.data.audit.headers import UPRIGHT, Header
 from maskdet.data.audit.labels import imbalance_findings, label_findings
 from maskdet.data.audit.options import AuditOptions
@@ -12,6 +12,8 @@ from maskdet.data.audit.pictures import odd_picture_findings, picture_findings
 from maskdet.data.audit.rules import AuditFinding, Twin, audit_finding, in_order
 from maskdet.data.audit.scan import Scan, scan_pictures
 from maskdet.data.labelled_set import Finding, LabelledImage, LabelledSet
+
+_Labels = list[tuple[str, tuple[float, float, float, float]]]  # class and box, sorted
 
 
 def audit_set(labelled: LabelledSet, options: AuditOptions, others: Sequence[LabelledSet] = ()) -> list[Finding]:
@@ -76,31 +78,41 @@ def _copy_findings(
             if scan.look is not None:
                 looks.append(scan.look)
                 twins.append(Twin(other.root, scan.file_name))
-    ranks = [_rank(image_of[scan.file_name], scan, options) for scan in seen]
+    images = [image_of[scan.file_name] for scan in seen]
+    labels = [_labels_left(image, scan, options) for image, scan in zip(images, seen, strict=True)]
+    ranks = [_rank(image, found) for image, found in zip(images, labels, strict=True)]
     for copy in find_copies(looks, len(seen), ranks):
-        yield _copy_finding(copy, twins, len(seen), image_of)
+        yield _copy_finding(copy, twins, labels)
 
 
-def _rank(image: LabelledImage, scan: Scan, options: AuditOptions) -> tuple[bool, bool, str]:
-    """Return what to sort equal pictures by: one with boxes that a repair leaves first, one whose labels are whole."""
+def _labels_left(image: LabelledImage, scan: Scan, options: AuditOptions) -> _Labels | None:
+    """Return what a repair leaves of an image's labels, in no order of theirs; None: nothing says what is on it."""
     checked, _ = checked_boxes(image, scan.header, options)
-    return all(box is None for box in checked.repaired), image.has_lost_labels, scan.file_name
+    pairs = zip(image.boxes, checked.repaired, strict=True)
+    left = sorted((box.class_name, mended) for box, mended in pairs if mended is not None)
+    has_lost_all = not left and (image.boxes or image.has_lost_labels)
+    return None if image.label_file is None or has_lost_all else left
 
 
-def _copy_finding(
-    copy: Copy, twins: Sequence[Twin], num_audited: int, image_of: Mapping[str, LabelledImage]
-) -> AuditFinding:
+def _rank(image: LabelledImage, labels: _Labels | None) -> tuple[bool, bool, bool, str]:
+    """Return what to sort equal pictures by: one with boxes first, then one with labels, then one whose are whole."""
+    return not labels, labels is None, image.has_lost_labels, image.file_name
+
+
+def _copy_finding(copy: Copy, twins: Sequence[Twin], labels: Sequence[_Labels | None]) -> AuditFinding:
+    """Return the finding on a copy; `labels` are those of the audited pictures, which come first among `twins`."""
+    num_audited = len(labels)
     name, twin, is_across = twins[copy.picture].file_name, twins[copy.other], copy.other >= num_audited
     shown = f"{twin.root.name}/{twin.file_name}" if is_across else twin.file_name
     more = f" (and of {copy.num_more} more)" if copy.num_more else ""
     detail = f"expected a picture of its own, got a copy of {shown}{more}: {copy.evidence}"
-    if not is_across and copy.kind == "exact" and _differ(image_of[name], image_of[twin.file_name]):
-        detail += "; their labels differ"
+    repair = None
+    if not is_across and copy.kind == EXACT and _differ(labels[copy.picture], labels[copy.other]):
+        detail, repair = f"{detail}; their labels differ", ""
     rule = f"duplicate-{copy.kind}{'-across-sets' if is_across else ''}"
-    return audit_finding(rule, name, detail, twin=Twin(twin.root, twin.file_name, copy.kind == "mirrored"))
+    return audit_finding(rule, name, detail, twin=Twin(twin.root, twin.file_name, copy.kind == MIRRORED), repair=repair)
 
 
-def _differ(first: LabelledImage, second: LabelledImage) -> bool:
-    """Say whether two pictures are labelled differently; the order of boxes does not count."""
-    labels = [sorted((box.class_name, box.box_xyxy) for box in image.boxes) for image in (first, second)]
-    return labels[0] != labels[1]
+def _differ(first: _Labels | None, second: _Labels | None) -> bool:
+    """Say whether two pictures are labelled differently; one that nothing labels contradicts none."""
+    return first is not None and second is not None and first != second
