@@ -18,7 +18,7 @@ from maskdet.inference.runtimes.onnx import OnnxRuntime
 from maskdet.inference.two_phase_metadata import TWO_PHASE_KEY, TwoPhaseMetadata
 from maskdet.models.face_detectors import weight_files
 from maskdet.models.face_detectors.centerface import CenterFace
-from maskdet.models.two_phase import BoxClassifier, TwoPhaseDetector
+from maskdet.models.two_phase import BoxClassifier, class_rows
 from portrait import portrait, scaled
 from two_phase_file import CROP_SIZE, crop_classifier, two_phase_metadata, two_phase_path
 
@@ -40,14 +40,14 @@ def crowd() -> np.ndarray:
 def test_each_face_has_the_likeliest_class_of_the_studys_detector(predictor):
     metadata = two_phase_metadata()
     cut = partial(cut_crop, margin=metadata.crop_margin, size=CROP_SIZE)
-    study = TwoPhaseDetector(
-        CenterFace(**metadata.face_detector["options"]), BoxClassifier(crop_classifier(), cut), 0.5, min_score=0.0
-    )
+    face_detector = CenterFace(**metadata.face_detector["options"])
+    classifier = BoxClassifier(crop_classifier(), cut)
     for image in (portrait(), crowd()):
+        [faces] = face_detector.detect([image])
+        probabilities = classifier.probabilities(image, faces.boxes_xyxy)
         expected = {}
-        for found in study.detect([image]):
-            for box, score, index in zip(found.boxes_xyxy, found.scores, found.class_indices, strict=True):
-                expected.setdefault(tuple(box), (index, score))  # best first
+        for row, index, score in zip(*class_rows(faces.scores, probabilities, 0.5, 0.0), strict=True):
+            expected.setdefault(tuple(faces.boxes_xyxy[row]), (index, score))  # best first
         ours = predictor.detect(image, 0.0)
         assert len(ours) > 0
         for box, score, index in zip(ours.boxes_xyxy, ours.scores, ours.class_indices, strict=True):

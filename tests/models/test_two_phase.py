@@ -1,9 +1,8 @@
-"""Two phases together on drawn faces: what is found, how scores are blended, how crops reach the classifier."""
+"""Two phases together: how scores are blended, how crops reach the classifier."""
 
 from functools import partial
 from itertools import product
 
-import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,55 +11,9 @@ from hypothesis.extra.numpy import arrays
 
 from maskdet.data.crops import cut_crop
 from maskdet.models.classifiers import CropClassifier
-from maskdet.models.face_detectors.interface import FaceDetector, FinderOptions, FoundFaces
-from maskdet.models.two_phase import BoxClassifier, TwoPhaseDetector, blended_scores, class_rows
-from maskdet.schema import CLASS_NAMES
+from maskdet.models.two_phase import BoxClassifier, blended_scores, class_rows
 
-COLOURS = np.array([(40, 90, 200), (220, 180, 140), (200, 60, 90)], np.uint8)
-BACKGROUND = (90, 120, 90)
-OPTIONS = FinderOptions(
-    name="rectangles",
-    long_side_px=120,
-    min_face_px=4,
-    min_score=0.01,
-    score_threshold=0.5,
-    nms_iou_threshold=0.5,
-    batch_size=2,
-)
 CUT = partial(cut_crop, margin=0.25, size=16)
-
-
-class RectangleFinder(FaceDetector):
-    """Finds what is not background; its score is the share of the image."""
-
-    def _find(self, inputs_rgb, min_face_px):
-        return [self._rectangles(image) for image in inputs_rgb]
-
-    def _rectangles(self, image_rgb):
-        is_face = (np.abs(image_rgb.astype(int) - BACKGROUND).sum(axis=2) > 30).astype(np.uint8)
-        _, _, stats, _ = cv2.connectedComponentsWithStats(is_face)
-        boxes_xywh = stats[1:, :4].astype(np.float32)  # (N, 4); row 0 is the background
-        boxes_xyxy = np.hstack([boxes_xywh[:, :2], boxes_xywh[:, :2] + boxes_xywh[:, 2:]])
-        return FoundFaces(boxes_xyxy, (boxes_xywh[:, 2:].prod(axis=1) / is_face.size).astype(np.float32))
-
-
-class NearestColour:
-    """Calls a crop by the colour in its middle."""
-
-    class_names = CLASS_NAMES
-
-    def predict_probabilities(self, crops, batch_size):
-        middle = crops[:, 6:10, 6:10].mean(axis=(1, 2))  # (N, 3)
-        distances = np.abs(middle[:, None] - COLOURS.astype(float)).sum(axis=2)  # (N, C)
-        nearness = np.exp(-distances / 50)
-        return (nearness / nearness.sum(axis=1, keepdims=True)).astype(np.float32)
-
-
-def drawn(faces):
-    image = np.full((90, 120, 3), BACKGROUND, np.uint8)
-    for class_index, (x_min, y_min, x_max, y_max) in faces:
-        image[y_min:y_max, x_min:x_max] = COLOURS[class_index]
-    return image
 
 
 SCORES = arrays(np.float64, 6, elements=st.floats(0, 1))
@@ -124,17 +77,3 @@ def test_boxes_are_classified_as_their_crops_are():
     assert (empty.shape, empty.dtype) == ((0, 3), np.float32)
     with pytest.raises(ValueError, match="expected a box inside the image"):
         BoxClassifier(classifier, CUT).probabilities(image, np.array([[90.0, 0, 95, 5]]))
-
-
-def test_faces_are_found_and_named_and_an_empty_image_is_a_result():
-    faces = [(0, (10, 20, 40, 60)), (2, (70, 10, 100, 30)), (1, (60, 50, 80, 85))]
-    images = [drawn(faces), drawn([]), drawn(faces[:1])]
-    detector = TwoPhaseDetector(RectangleFinder(OPTIONS), BoxClassifier(NearestColour(), CUT), 0.5, min_score=0.05)
-    found = detector.detect(images)
-    assert [len(each) for each in found] == [3, 0, 1]
-    assert found[1].boxes_xyxy.shape == (0, 4)
-    named = {(int(k), tuple(box)) for k, box in zip(found[0].class_indices, found[0].boxes_xyxy.tolist(), strict=True)}
-    assert named == {(k, tuple(map(float, box))) for k, box in faces}
-    assert (np.diff(found[0].scores) <= 0).all()
-    everything = TwoPhaseDetector(RectangleFinder(OPTIONS), BoxClassifier(NearestColour(), CUT), 0.5, min_score=0)
-    assert len(everything.detect(images[:1])[0]) == 9  # a row a face and class

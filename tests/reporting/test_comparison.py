@@ -70,8 +70,15 @@ def test_every_run_has_a_line_and_only_classes_that_occur_a_plot():
 
 def test_undefined_differences_are_a_dash():
     columns = {"metric": ["map"], "a": [0.5], "b": [np.nan], "difference": [np.nan], "low": [np.nan], "high": [np.nan]}
-    table = differences_table(pd.DataFrame(columns).assign(p_value=np.nan, num_replicates_defined=0))
+    table = differences_table(pd.DataFrame(columns).assign(p_value=np.nan, least_p_value=np.nan))
     assert table.rows == [["map", "0.500", "–", "–", "–"]]
+
+
+def test_a_p_value_that_its_test_cannot_fall_below_is_a_bound():
+    columns = {"metric": ["map"], "a": [0.5], "b": [0.7], "difference": [0.2], "low": [0.1], "high": [0.3]}
+    for p_value, shown in ((0.1062, "≤0.107"), (0.2, "0.200")):
+        table = differences_table(pd.DataFrame(columns).assign(p_value=p_value, least_p_value=0.1062))
+        assert table.rows[0][-1] == shown
 
 
 @pytest.mark.parametrize("has_changes", [True, False])
@@ -79,7 +86,7 @@ def test_the_page_escapes_names_and_refers_to_nothing_outside(tmp_path: Path, ha
     images, note = build_changed(changed_images(FILES, BASELINE, RUN), (BASELINE, RUN), tmp_path, 10, 10**6)
     rows = pd.DataFrame({"metric": ["map"], "a": 0.5, "b": 0.6, "difference": 0.1, "low": 0.05, "high": 0.2})
     section = RunSection(
-        "<y>", differences_table(rows.assign(p_value=0.01, num_replicates_defined=1000)), images if has_changes else []
+        "<y>", differences_table(rows.assign(p_value=0.01, least_p_value=0.002)), images if has_changes else []
     )
     figures = curve_figures({"<x>": curves_of(HITS), "<y>": curves_of(HITS[:1])})
     page = ComparisonPage("<x>", "4 images", ["a note & more"], "score ≥ 0.5", [section], figures, note)

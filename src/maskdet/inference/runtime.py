@@ -141,7 +141,7 @@ def shipped_model_path() -> Path:
 
 def shipped_two_phase_path() -> Path:
     """Return the path of the two-phase model that the package ships; raises like `shipped_model_path`."""
-    return _shipped("two_phase.onnx", "two-phase model", "`python -m maskdet.stages.export_two_phase fold=null`")
+    return _shipped("two_phase.onnx", "two-phase model", "`make release`")
 
 
 def _shipped(file_name: str, kind: str, command: str) -> Path:

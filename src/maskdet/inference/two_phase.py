@@ -32,7 +32,7 @@ class OnnxCropClassifier:
     """A classifier of crops in an ONNX file; fits `maskdet.models.two_phase.ProbabilityModel`.
 
     Args:
-        file: As `maskdet.models.export.classifier` wrote it.
+        file: As `maskdet.models.classifier_onnx` wrote it.
         metadata: What it promises.
 
     Raises:
@@ -64,8 +64,8 @@ class OnnxCropClassifier:
 class ExportedTwoPhaseDetector:
     """A face detector, and a classifier for what it finds: one detection a face, of its likeliest class.
 
-    `maskdet.models.two_phase.TwoPhaseDetector` gives a detection a face and class, as average precision wants them;
-    here people want one answer a face.
+    The study's tables have a detection a face and class (`maskdet.models.two_phase.class_rows`), as average precision
+    wants them; here people want one answer a face.
 
     Args:
         file: The classifier; its metadata says all else.

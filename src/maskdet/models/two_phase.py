@@ -4,12 +4,9 @@ What cuts a crop out of an image is given from outside: it must be what cut the 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-
-from maskdet.models.face_detectors.interface import FaceDetector, FoundFaces
 
 CutCrop = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """(Image (H, W, 3) uint8 RGB, box (4,) xyxy in its pixels) → crop (S, S, 3) uint8 RGB."""
@@ -23,24 +20,6 @@ class ProbabilityModel(Protocol):
     def predict_probabilities(self, crops: np.ndarray, batch_size: int) -> np.ndarray:
         """Return (N, C) float32 whose rows sum to 1, for (N, S, S, 3) uint8 RGB crops."""
         ...
-
-
-@dataclass(frozen=True)
-class ClassDetections:
-    """Faces of one image with what they wear, best first; a face may occur once a class.
-
-    Attributes:
-        boxes_xyxy: (N, 4) float32, pixels of the image.
-        scores: (N,) float32 in [0, 1], descending.
-        class_indices: (N,) int64, 0-based.
-    """
-
-    boxes_xyxy: np.ndarray
-    scores: np.ndarray
-    class_indices: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.scores)
 
 
 def blended_scores(scores: np.ndarray, probabilities: np.ndarray, class_weight: float) -> np.ndarray:
@@ -124,39 +103,3 @@ class BoxClassifier:
             return np.zeros((0, len(self.class_names)), np.float32)
         crops = np.stack([self._cut(image_rgb, box) for box in boxes_xyxy])  # (N, S, S, 3)
         return self._classifier.predict_probabilities(crops, self._batch_size)
-
-
-class TwoPhaseDetector:
-    """Finds faces in images and says of each what it wears.
-
-    Args:
-        face_detector: The first phase.
-        box_classifier: The second.
-        class_weight: See `blended_scores`.
-        min_score: Detections below it are dropped.
-    """
-
-    def __init__(
-        self, face_detector: FaceDetector, box_classifier: BoxClassifier, class_weight: float, min_score: float
-    ) -> None:
-        self._face_detector = face_detector
-        self._box_classifier = box_classifier
-        self._class_weight = class_weight
-        self._min_score = min_score
-
-    def detect(self, images_rgb: Sequence[np.ndarray]) -> list[ClassDetections]:
-        """Return the detections of each image, in their order; an image without a found face has none.
-
-        Args:
-            images_rgb: (H, W, 3) uint8 each, of any sizes.
-
-        Raises:
-            ValueError: If an array is no RGB image.
-        """
-        found = self._face_detector.detect(images_rgb)
-        return [self._classified(image, faces) for image, faces in zip(images_rgb, found, strict=True)]
-
-    def _classified(self, image_rgb: np.ndarray, faces: FoundFaces) -> ClassDetections:
-        probabilities = self._box_classifier.probabilities(image_rgb, faces.boxes_xyxy)  # (N, C)
-        rows, classes, scores = class_rows(faces.scores, probabilities, self._class_weight, self._min_score)
-        return ClassDetections(faces.boxes_xyxy[rows], scores.astype(np.float32), classes)

@@ -1,14 +1,12 @@
 """The numbers of the classifiers of crops as rows of text: figures, report by class, leakage, one against another."""
 
-import math
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
 from maskdet.evaluation.classification import HEADLINES
-from maskdet.evaluation.holm import is_bound
 from maskdet.reporting.palette import class_style
-from maskdet.reporting.summary_tables import UNDEFINED, TextTable, number
+from maskdet.reporting.summary_tables import UNDEFINED, TextTable, number, p_cell
 from maskdet.reporting.two_phase_files import OTHER_FOLDS, OVERLAID
 from maskdet.schema import CLASS_NAMES, GROUPED
 
@@ -56,25 +54,6 @@ def difference_text(value: float, low: float, high: float) -> str:
     if texts[0] == UNDEFINED:
         return UNDEFINED
     return texts[0] if UNDEFINED in texts else f"{texts[0]}\n{texts[1]} to {texts[2]}"
-
-
-def p_cell(p_value: float | None, least_p_value: float = 0.0) -> str:
-    """Return a p-value with three decimals; one that its test cannot fall below is a bound, rounded up to stay one.
-
-    Args:
-        p_value: None and NaN are undefined.
-        least_p_value: What it cannot fall below; 0 where there is no such limit.
-
-    >>> p_cell(0.04, 0.002), p_cell(0.0312), p_cell(1e-9), p_cell(float("nan")), p_cell(None)
-    ('0.040', '0.031', '<0.001', '–', '–')
-    >>> p_cell(2 / 1001, 2 / 1001), p_cell(2e-4, 2e-4), p_cell(0.0124, 0.0124)
-    ('≤0.002', '≤0.001', '≤0.013')
-    """
-    if p_value is None or math.isnan(p_value):
-        return UNDEFINED
-    if is_bound(p_value, least_p_value):
-        return f"≤{math.ceil(1000 * least_p_value - 1e-6) / 1000:.3f}"
-    return "<0.001" if p_value < 0.001 else number(p_value)
 
 
 def figures_table(rows: pd.DataFrame) -> TextTable:

@@ -15,7 +15,7 @@ from maskdet.reporting.gallery import outcomes_by_image
 from maskdet.reporting.html import FigureBlock, html_template, write_html
 from maskdet.reporting.palette import CLASS_STYLES, FOLD_COLORS, class_style
 from maskdet.reporting.picture import GalleryPicture, JudgedTables
-from maskdet.reporting.summary_tables import TextTable, number
+from maskdet.reporting.summary_tables import TextTable, number, p_cell
 from maskdet.schema import CLASS_NAMES
 
 _LINE_STYLES = ("-", "--", "-.", ":")
@@ -90,7 +90,7 @@ def differences_table(differences: pd.DataFrame) -> TextTable:
             number(row.a),
             number(row.b),
             interval_text(row.difference, row.low, row.high),
-            p_text(row.p_value, row.num_replicates_defined),
+            p_cell(row.p_value, row.least_p_value),
         ]
         for row in differences.itertuples()
     ]
@@ -104,16 +104,6 @@ def interval_text(value: float, low: float, high: float) -> str:
     ('+0.010 [-0.002, +0.022]', '–')
     """
     return number(None) if math.isnan(value) else f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
-
-
-def p_text(p_value: float, num_replicates: int) -> str:
-    """Return a p-value with three decimals; the least that the replicates can tell is a bound, not a value.
-
-    >>> p_text(0.04, 1000), p_text(2 / 1001, 1000), p_text(2 / 10_001, 10_000), p_text(float("nan"), 1000)
-    ('0.040', '≤0.002', '≤0.001', '–')
-    """
-    floor = 2 / (num_replicates + 1)
-    return f"≤{max(floor, 0.001):.3f}" if p_value <= floor * (1 + 1e-6) else number(p_value)
 
 
 def changed_images(file_names: Sequence[str], baseline: JudgedTables, run: JudgedTables) -> pd.DataFrame:

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from maskdet.reporting.classifier_tables import difference_text, estimate_text, p_cell
+from maskdet.reporting.classifier_tables import difference_text, estimate_text
 from maskdet.reporting.figure_files import figure_svg
 from maskdet.reporting.html import FigureBlock, Tile
 from maskdet.reporting.palette import class_style
-from maskdet.reporting.summary_tables import UNDEFINED, TextTable, number
+from maskdet.reporting.summary_tables import UNDEFINED, TextTable, number, p_cell
 from maskdet.reporting.two_phase_figures import EstimateAxis, estimate_rows, plot_cost, plot_estimates
 from maskdet.schema import CLASS_NAMES
 

@@ -36,8 +36,8 @@ def run(cfg: DictConfig, workspace: Workspace) -> Path:
     """Write the model.
 
     Args:
-        cfg: Reads `fold` (its classifier alone, which has not seen that fold; null: the mean of all classifiers, for a
-            release), `two_phase`, `crops`, `face_detector`, `split.train_folds`, `evaluate` and `data.name`.
+        cfg: Reads `fold` (its classifier alone, which has not seen that fold; null: the mean of all classifiers),
+            `two_phase`, `crops`, `face_detector`, `split.train_folds`, `evaluate` and `data.name`.
         workspace: Holds the weights, `build/two_phase/`, `build/table/` and `build/folds.parquet`.
 
     Returns:
