@@ -50,6 +50,7 @@ def test_classes_can_be_renamed_and_merged(tmp_path):
     source = write_folder(tmp_path / "set", MEMBERS)
     written = run_convert(source, tmp_path / "out", "coco", renames=["no_mask=face", "mask = face"])
     assert written.faces_per_class == {"face": 2, "never": 0}
+    assert rename_classes(read_labelled_set(source), {"no_mask": "never"}).number_of == {"never": 0, "mask": 1}
     swapped = rename_classes(read_labelled_set(source), {"mask": "no_mask", "no_mask": "mask"})
     assert swapped.class_names == ("mask", "no_mask", "never")
     assert [box.class_name for box in swapped.images[0].boxes] == ["no_mask", "mask"]

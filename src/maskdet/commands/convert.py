@@ -91,10 +91,14 @@ def rename_classes(labelled: LabelledSet, new_name_of: Mapping[str, str]) -> Lab
     def renamed(box: LabelledBox) -> LabelledBox:
         return replace(box, class_name=new_name_of.get(box.class_name, box.class_name))
 
+    numbers: dict[str, int] = {}
+    for name, number in labelled.number_of.items():
+        numbers.setdefault(new_name_of.get(name, name), number)
     return replace(
         labelled,
         class_names=tuple(dict.fromkeys(new_name_of.get(name, name) for name in labelled.class_names)),
         images=tuple(replace(image, boxes=tuple(map(renamed, image.boxes))) for image in labelled.images),
+        number_of=numbers,
     )
 
 

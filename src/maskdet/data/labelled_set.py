@@ -5,8 +5,8 @@ serves a conversion, which must be right, and an audit, which must see everythin
 """
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
@@ -89,6 +89,7 @@ class LabelledSet:
         class_names: All that the set declares, in its order; of formats that declare none, those that occur, sorted.
         images: Sorted by file name.
         findings: Of reading: labels that could not be taken, images and labels without each other.
+        number_of: Class → its number in the files, of a format that counts classes from 0; others have none.
     """
 
     root: Path
@@ -96,6 +97,7 @@ class LabelledSet:
     class_names: tuple[str, ...]
     images: tuple[LabelledImage, ...]
     findings: tuple[Finding, ...]
+    number_of: Mapping[str, int] = field(default_factory=dict)
 
 
 def refuse_errors(origin: str, findings: Iterable[Finding]) -> None:

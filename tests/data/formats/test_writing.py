@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foreign_sets import faces_of, labelled_set, png_header
+from foreign_sets import faces_of, labelled_set, png_header, yolo_members
 from maskdet.data.formats import WRITERS, read_labelled_set, write_labelled_set
 from maskdet.data.formats.coordinates import shortest_float32
 from maskdet.data.labelled_set import LabelledSet
+from raw_archive import write_folder
 
 FORMATS = list(WRITERS)
 FACES = {
@@ -154,6 +155,22 @@ def test_what_the_files_look_like(tmp_path):
         "id": 2, "image_id": 1, "category_id": 1, "bbox": [0.1, 0.2, 63.9, 47.8], "area": 63.9 * 47.8, "iscrowd": 0,
         "is_difficult": 1,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("names", "numbers"), [(None, {"2": 2, "10": 10}), ("names: {10: b, 2: a, 3: c}\n", {"a": 2, "c": 3, "b": 10})]
+)
+def test_class_numbers_stay_what_they_were(tmp_path, names, numbers):
+    members = yolo_members("10 0.25 0.5 0.25 0.5", "2 0.5 0.5 0.5 0.5", names=None)
+    labelled = read_labelled_set(
+        write_folder(tmp_path / "set", members | ({"data.yaml": names.encode()} if names else {}))
+    )
+    write_labelled_set(labelled, tmp_path / "out", "yolo")
+    lines = (tmp_path / "out/labels/obj/a.txt").read_text().splitlines()
+    assert [line.split()[0] for line in lines] == ["10", "2"]
+    found = read_labelled_set(tmp_path / "out")
+    assert labelled.number_of == found.number_of == numbers
+    assert list(found.class_names) == list(labelled.class_names) == list(numbers)
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,12 @@ Own code rather than supervision's writers: these add a pixel to VOC's minima, r
 """
 
 import csv
+import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 import yaml
@@ -80,20 +82,32 @@ def _add(node: Element, **texts: object) -> None:
         SubElement(node, name).text = str(text)
 
 
-def write_yolo_labels(folder: Path, images: Sequence[WrittenImage], class_names: Sequence[str]) -> None:
+def write_yolo_labels(
+    folder: Path,
+    images: Sequence[WrittenImage],
+    class_names: Sequence[str],
+    number_of: Mapping[str, int] = MappingProxyType({}),
+) -> None:
     """Write `labels/<name>.txt` for each labelled image, empty where there is no face, and `data.yaml`.
+
+    Args:
+        folder: Where to.
+        images: Labelled ones and others.
+        class_names: All classes.
+        number_of: Class → the number that it keeps; the others get the first that are free, in their order.
 
     Raises:
         ValueError: If a box has a centre or a size that is no share of the image, or the image has no known size.
     """
-    index_of = {name: index for index, name in enumerate(class_names)}
+    free = (number for number in itertools.count() if number not in number_of.values())
+    index_of = {name: number_of[name] if name in number_of else next(free) for name in class_names}
     for written in images:
         if written.is_labelled:
             lines = [_yolo_line(written, box, index_of[box.class_name]) for box in written.image.boxes]
             path = _label_path(folder / "labels", written.name, ".txt")
             path.write_text("".join(lines), encoding="utf-8", newline="\n")
     text = yaml.safe_dump(
-        {**_splits(images), "names": dict(enumerate(class_names))},
+        {**_splits(images), "names": dict(sorted((number, name) for name, number in index_of.items()))},
         allow_unicode=True,
         sort_keys=False,
         width=float("inf"),  # no line breaks inside a name

@@ -34,17 +34,25 @@ class SetWriter:
         has_file_per_stem: Label files are named after the image without its suffix.
         keeps_difficult: The flag of a box survives.
         declares_classes: Classes without a box survive, and so does their order.
+        has_class_numbers: Classes are numbers in the labels: `write_labels` takes `LabelledSet.number_of` too.
     """
 
-    write_labels: Callable[[Path, Sequence[WrittenImage], Sequence[str]], None]
+    write_labels: Callable[..., None]
     has_file_per_stem: bool
     keeps_difficult: bool
     declares_classes: bool
+    has_class_numbers: bool = False
 
 
 WRITERS: Mapping[str, SetWriter] = MappingProxyType(
     {
-        "yolo": SetWriter(write_yolo_labels, has_file_per_stem=True, keeps_difficult=False, declares_classes=True),
+        "yolo": SetWriter(
+            write_yolo_labels,
+            has_file_per_stem=True,
+            keeps_difficult=False,
+            declares_classes=True,
+            has_class_numbers=True,
+        ),
         "coco": SetWriter(write_coco_labels, has_file_per_stem=False, keeps_difficult=True, declares_classes=True),
         "voc": SetWriter(write_voc_labels, has_file_per_stem=True, keeps_difficult=True, declares_classes=False),
         "csv": SetWriter(write_csv_labels, has_file_per_stem=False, keeps_difficult=True, declares_classes=False),
@@ -108,7 +116,8 @@ def write_labelled_set(
     _refuse_control_characters([*class_names, *(written.name for written in images)])
     with atomic_folder(folder) as temporary:
         (temporary / IMAGE_FOLDER).mkdir()
-        writer.write_labels(temporary, images, class_names)
+        numbers = [labelled.number_of] if writer.has_class_numbers else []
+        writer.write_labels(temporary, images, class_names, *numbers)
         for written in tracked(images, "write images"):
             path = temporary / IMAGE_FOLDER / written.name
             path.parent.mkdir(parents=True, exist_ok=True)

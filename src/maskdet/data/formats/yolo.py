@@ -11,6 +11,7 @@ nothing is opened by them: the set is what lies in its folder, and lists are onl
 
 import posixpath
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from pathlib import PurePosixPath
 
@@ -63,8 +64,12 @@ def read_yolo_set(files: SetFiles) -> LabelledSet:
     if classes.origin is None:
         detail = "expected a class list (data.yaml with names, *.names, classes.txt), found none"
         collected.report(".", "class-list-missing", detail, "classes are called by their numbers")
-        return collected.finish("yolo")
-    return collected.finish("yolo", [name for _, name in sorted(classes.name_of.items())])
+        found = {box.class_name for boxes in collected.boxes.values() for box in boxes}
+        numbers = {name: int(name) for name in sorted(found, key=int)}
+    else:
+        numbers = {name: number for number, name in sorted(classes.name_of.items(), reverse=True)}  # the first counts
+        numbers = dict(sorted(numbers.items(), key=lambda pair: pair[1]))
+    return replace(collected.finish("yolo", numbers), number_of=numbers)
 
 
 def _text_files(files: SetFiles) -> list[str]:
