@@ -169,6 +169,16 @@ def test_copies_of_training_images_are_counted_in_no_figure(members, tmp_path):
     assert not (tmp_path / "only").exists()
 
 
+def test_sets_of_one_name_are_both_looked_through(members, tmp_path):
+    source = write_folder(tmp_path / "web", members)
+    seen = [write_folder(tmp_path / place / "images", {"x.png": encoded(scene(i))}) for i, place in enumerate("ab")]
+    ended = run_cli(source, "--output", tmp_path / "out", *WORDS, "--against", seen[0], "--against", seen[1])
+    assert ended.exit_code == 0, ended.output
+    metrics = json.loads((tmp_path / "out/metrics.json").read_text())
+    assert list(metrics["known"]["files"]) == ["images/0.png", "images/1.png"]
+    assert metrics["test"]["num_images"] == NUM_IMAGES - 1
+
+
 def test_bad_pictures_and_turned_labels_are_left_out(members, tmp_path):
     wide, turned = scene(20), voc_xml(("mask", 10, 20, 50, 150), width=120, height=160)
     files = {f"images/{i}.png": encoded(scene(i)) for i in range(3)}

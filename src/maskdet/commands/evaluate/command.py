@@ -154,8 +154,8 @@ def _read_subject(
     pictures = look_at_pictures(folder, [image.file_name for image in labelled.images], audit)
     if has_labels:
         pictures.failures.update(_turned(labelled, pictures))
-    looks_of_others = {
-        path.name: look_at_pictures(
+    looks_of_others = {  # by the whole path: the last part may be that of several
+        str(path): look_at_pictures(
             place, [image.file_name for image in read_labelled_set(place, UNLABELLED).images], audit
         ).looks
         for path, place in zip(options.against, others, strict=True)
