@@ -29,6 +29,12 @@ def test_groups_hold_equal_and_mirrored_pictures(looks):
     assert found.copies == {}
 
 
+def test_a_collage_joins_the_pictures_that_it_holds():
+    parts = [scene(seed, 240, 180) for seed in (0, 1)]
+    looks = {name: look_at(image) for name, image in zip("abc", [*parts, np.hstack(parts)], strict=True)}
+    assert find_likenesses(looks, {}).groups == {"a": 0, "b": 0, "c": 0}
+
+
 def test_copies_of_another_set_are_named_with_what_they_copy(looks):
     found = find_likenesses(looks, {"train.zip": {"x/0.png": look_at(scene(0)), "x/7.png": look_at(scene(7))}})
     assert found.copies["a"] == found.copies["b"] == "exact copy of x/0.png of train.zip (equal pixels)"

@@ -96,7 +96,7 @@ def find_likenesses(looks: Mapping[str, Look], others: Mapping[str, Mapping[str,
     foreign = [f"{name} of {origin}" for origin, of_set in others.items() for name in of_set]
     every = [*looks.values(), *(look for of_set in others.values() for look in of_set.values())]
     found = find_copies(every, len(own), ranks=range(len(own)))
-    within = [(copy.other, copy.picture) for copy in found if copy.other < len(own)]
+    within = [(other, copy.picture) for copy in found for other in copy.partners if other < len(own)]
     equal = [copy for copy in found if copy.kind == EXACT and copy.other < len(own)]
     copies = {
         own[copy.picture]: _words(copy, foreign[copy.other - len(own)]) for copy in found if copy.other >= len(own)

@@ -22,14 +22,24 @@ class Copy:
         picture: Its position; of two in one set the later one, of equal ones that which would go.
         other: Position of the picture that it is most like.
         evidence: How it was shown.
-        num_more: Further pictures that it is a copy of in the same way.
+        more: Positions of further pictures that it is a copy of in the same way.
     """
 
     kind: str
     picture: int
     other: int
     evidence: str
-    num_more: int = 0
+    more: tuple[int, ...] = ()
+
+    @property
+    def num_more(self) -> int:
+        """Return how many further pictures it is a copy of in the same way."""
+        return len(self.more)
+
+    @property
+    def partners(self) -> tuple[int, ...]:
+        """Return the positions of all pictures that it is a copy of in this way."""
+        return self.other, *self.more
 
 
 def find_copies(looks: Sequence[Look], num_audited: int, ranks: Sequence[object]) -> list[Copy]:
@@ -43,7 +53,8 @@ def find_copies(looks: Sequence[Look], num_audited: int, ranks: Sequence[object]
         ranks: Of each audited picture; of equal pictures that of the lowest rank is kept.
 
     Returns:
-        By position; a picture has at most one copy of each kind within the set, and one of each kind outside.
+        By position; a picture has at most one copy of each kind within the set, and one of each kind outside: that
+        which it is most like, with the others as `more`.
     """
     own, foreign = _by_pixels(looks[:num_audited], 0), _by_pixels(looks[num_audited:], num_audited)
     kept_of = {sha256: min(positions, key=lambda position: ranks[position]) for sha256, positions in own.items()}
@@ -54,7 +65,7 @@ def find_copies(looks: Sequence[Look], num_audited: int, ranks: Sequence[object]
         if position != kept_of[sha256]
     ]
     copies += [
-        Copy(EXACT, kept_of[sha256], foreign[sha256][0], "equal pixels", len(foreign[sha256]) - 1)
+        Copy(EXACT, kept_of[sha256], foreign[sha256][0], "equal pixels", tuple(foreign[sha256][1:]))
         for sha256 in own.keys() & foreign.keys()
     ]
     kept = sorted(kept_of.values())
@@ -87,7 +98,8 @@ def _near_copies(looks: Sequence[Look], shown: Sequence[int], num_audited: int) 
     copies = []
     for (kind, picture, _), found in partners.items():
         other, likeness = max(found, key=lambda partner: (partner[1].num_points, -partner[0]))
-        copies.append(Copy(kind, shown[picture], shown[other], likeness.words, len(found) - 1))
+        more = tuple(shown[partner] for partner, _ in found if partner != other)
+        copies.append(Copy(kind, shown[picture], shown[other], likeness.words, more))
     return copies
 
 
