@@ -256,9 +256,9 @@ def write_yolo_sets(folder: Path) -> list[DamagedSet]:
     lines.expected.add(("path-outside", "obj/link.png"))
     _add_yolo(unnamed, "a", 210, "0 0.25 0.375 0.25 0.4\n")
     unnamed.expected.add(("class-list-missing", "."))
-    differing.write("obj.names", b"mask\nno_mask\n")
+    differing.write("obj.names", b"mask\nno_mask\nno_mask\n")
     differing.write("classes.txt", b"no_mask\nmask\n")
     crowd = "".join(f"0 {x:.2f} 0.5 0.05 0.2\n" for x in np.arange(0.1, 0.95, 0.08))
     _add_yolo(differing, "a", 211, crowd + "1 0.5 0.8 0.1 0.1\n")
-    differing.expected |= {("class-imbalance", "."), ("class-list-differs", "classes.txt")}
+    differing.expected |= {("class-imbalance", "."), ("class-list-differs", "classes.txt"), ("class-name-repeated", "obj.names")}
     return [lines, unnamed, differing]

@@ -22,7 +22,7 @@ def run_convert(
     renames: Sequence[str] = (),
     max_unpacked_mb: float = MAX_UNPACKED_MB,
 ) -> Written:
-    """Convert a set without loss, or refuse it; print what was written.
+    """Convert images, boxes, classes and difficult flags, or refuse to; print what was written, and what is lost.
 
     Args:
         source: A folder or a zip archive.

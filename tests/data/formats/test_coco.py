@@ -24,7 +24,7 @@ def test_categories_have_any_numbers_and_segmentations_are_ignored(tmp_path):
     assert faces_of(labelled) == {"a": [*FACES, ("none", *FACES[0][1:])]}
     assert [box.place for box in labelled.images[0].boxes] == ["annotation 1", "annotation 2"]
     assert labelled.images[0].label_file == "labels.json"
-    assert labelled.findings == ()
+    assert rules_of(labelled) == [("labels.json", "label-reduced")]
 
 
 @pytest.mark.parametrize(
@@ -127,6 +127,16 @@ def test_several_files_are_one_set(tmp_path):
     assert labelled.class_names == ("mask", "none", "z")
     assert faces_of(labelled) == {"a": FACES, "b": [("none", *FACES[0][1:])]}
     assert rules_of(labelled) == [("labels.json", "label-ambiguous")]  # all.json was first
+
+
+def test_outlines_and_keypoints_are_told(tmp_path):
+    outline = GOOD | {"segmentation": [[1, 1, 9, 1, 9, 9]]}
+    annotations = [outline, outline | {"keypoints": [3, 3, 2]}, GOOD | {"segmentation": [], "keypoints": []}]
+    labelled = read(tmp_path, coco_members(annotations))
+    assert [finding.detail for finding in labelled.findings] == [
+        "expected boxes of single objects, got 2 with an outline, 1 with keypoints"
+    ]
+    assert rules_of(labelled) == [("labels.json", "label-reduced")]
 
 
 def test_crowds_and_flags_are_difficult_boxes(tmp_path):

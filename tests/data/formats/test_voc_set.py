@@ -1,9 +1,11 @@
 """VOC sets: every layout in use, one parser for the strict and the lenient reader, and malicious XML."""
 
+import re
+
 import pytest
 
 from foreign_sets import faces_of, rules_of
-from maskdet.data.formats import read_labelled_set
+from maskdet.data.formats import read_labelled_set, write_labelled_set
 from maskdet.data.voc import MAX_XML_BYTES, read_voc
 from raw_archive import WITH, WITHOUT, noise_png, voc_xml, write_folder
 
@@ -61,6 +63,24 @@ def test_images_and_labels_without_each_other(tmp_path):
         ("annotations/c.xml", "labels-without-image"),
         ("images/b.png", "image-without-labels"),
     ]
+
+
+def test_marks_that_are_not_taken_are_told_and_none_is_made_up(tmp_path):
+    marks = b"<object><truncated>1</truncated><occluded> 1 </occluded><pose>Left</pose><part>x</part>"
+    silent = b"<object><truncated>0</truncated><occluded>0</occluded><pose>Unspecified</pose>"
+    members = {"a.png": noise_png(0), "a.xml": GOOD.replace(b"<object>", marks)}
+    labelled = read(tmp_path / "set", members | {"b.png": noise_png(1), "b.xml": GOOD.replace(b"<object>", silent)})
+    assert [(finding.file, finding.severity, finding.detail) for finding in labelled.findings] == [
+        (
+            "a.xml",
+            "note",
+            "expected classes, boxes and difficult alone, got 1 truncated, 1 occluded, 1 with a pose, 1 parts",
+        )
+    ]
+    write_labelled_set(labelled, tmp_path / "out", "voc")
+    text = (tmp_path / "out/annotations/a.xml").read_text()
+    assert "<difficult>0</difficult>" in text
+    assert not re.search("truncated|occluded|pose|part>", text)
 
 
 ENTITY = b'<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]><annotation>&e;</annotation>'

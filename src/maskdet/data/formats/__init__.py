@@ -1,4 +1,4 @@
-"""Labelled sets in the formats of others: VOC, YOLO, COCO, tables; read leniently, written without loss."""
+"""Labelled sets in the formats of others: VOC, YOLO, COCO, tables; read leniently, written whole."""
 
 from maskdet.data.formats.detect import READERS, read_labelled_set
 from maskdet.data.formats.reader_rules import READER_RULES

@@ -7,6 +7,7 @@ in one folder, and believes the image sizes that the file declares.
 import json
 import re
 import reprlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 
 from maskdet.data.formats.collection import Collection
@@ -24,6 +25,7 @@ _START = re.compile(rb'\s*\{\s*"(images|annotations|categories|info|licenses|typ
 _PREDICTIONS = re.compile(rb'\s*\[\s*\{[^{}]*"(image_id|category_id|bbox|score)"')
 _shown = reprlib.repr  # short, whatever a file holds
 _SECTIONS = ("images", "categories", "annotations")
+_CROWDS, _OUTLINES, _POSES = "crowds (taken as difficult boxes)", "with an outline", "with keypoints"
 
 
 def recognize_coco(files: SetFiles) -> str | None:
@@ -43,9 +45,9 @@ def _json_files(files: SetFiles) -> Iterator[str]:
 def read_coco_set(files: SetFiles) -> LabelledSet:
     """Read a set in COCO format, of all its JSON files together.
 
-    Categories of several files are one if they have one name; their numbers may differ. Segmentations are ignored:
-    the box counts. A crowd (`iscrowd`) becomes a difficult box, with a note: COCO's evaluation ignores the one as VOC's
-    does the other.
+    Categories of several files are one if they have one name; their numbers may differ. Segmentations and keypoints
+    are ignored, with a note: the box counts. A crowd (`iscrowd`) becomes a difficult box, with a note: COCO's
+    evaluation ignores the one as VOC's does the other.
 
     Raises:
         ValueError: If a file holds predictions, or none of the files can be read.
@@ -97,7 +99,7 @@ class _CocoFile:
         self._collected, self._index, self._path, self._content = collected, index, path, content
         self._class_of: dict[object, str] = {}  # by category id
         self._image_of: dict[object, str | None] = {}  # by image id; None: listed, but not in the set
-        self._num_crowds = 0
+        self._num_reduced: Counter[str] = Counter()  # what annotations say beside their boxes
 
     def collect(self) -> list[str]:
         """Collect images and annotations; return the names of the categories."""
@@ -107,9 +109,9 @@ class _CocoFile:
             self._guarded(f"image {position}", self._collect_image, image)
         for position, annotation in enumerate(tracked(self._content["annotations"], f"read {self._path}")):
             self._guarded(f"annotation {_id_of(annotation, position)}", self._collect_annotation, annotation)
-        if self._num_crowds:
-            detail = f"expected single objects, got {self._num_crowds} crowds, taken as difficult boxes"
-            self._report("label-reduced", detail)
+        if self._num_reduced:
+            found = ", ".join(f"{count} {what}" for what, count in self._num_reduced.items())
+            self._report("label-reduced", f"expected boxes of single objects, got {found}")
         return list(self._class_of.values())
 
     def _report(self, rule: str, detail: str) -> None:
@@ -165,8 +167,13 @@ class _CocoFile:
             raise LabelError("label-columns", f"expected bbox with 4 numbers, got {len(bbox)}")
         box_xyxy = xywh_to_xyxy_box(tuple(check_number(value) for value in bbox))
         image, is_crowd = self._image_of[image_id], annotation.get("iscrowd") in (1, True)
-        self._num_crowds += is_crowd
         if image is not None:
+            marks = (
+                (_CROWDS, is_crowd),
+                (_OUTLINES, annotation.get("segmentation")),
+                (_POSES, annotation.get("keypoints")),
+            )
+            self._num_reduced.update(what for what, is_there in marks if is_there)
             is_difficult = is_crowd or annotation.get(DIFFICULT_KEY) in (1, True)
             box = LabelledBox(self._class_of[category_id], box_xyxy, is_difficult, place)
             self._collected.label(image, self._path, [box])

@@ -46,12 +46,22 @@ class WrittenImage:
         return self.image.label_file is not None or bool(self.image.boxes)
 
 
-def write_voc_labels(folder: Path, images: Sequence[WrittenImage], class_names: Sequence[str]) -> None:
-    """Write `annotations/<name>.xml` for each labelled image; coordinates as they stand, without VOC's extra pixel."""
+def write_voc_labels(
+    folder: Path, images: Sequence[WrittenImage], class_names: Sequence[str], *, fills_in: bool = True
+) -> None:
+    """Write `annotations/<name>.xml` for each labelled image; coordinates as they stand, without VOC's extra pixel.
+
+    Args:
+        folder: Where to.
+        images: Labelled ones and others.
+        class_names: All classes; VOC has no list of them.
+        fills_in: Write a `pose` Unspecified and a `truncated` 0 too, which some readers want and nobody looked at;
+            False: what the labels say, no more.
+    """
     for written in images:
         if written.is_labelled:
             path = _label_path(folder / "annotations", written.name, ".xml")
-            path.write_bytes(tostring(_voc_tree(written), encoding="utf-8") + b"\n")
+            path.write_bytes(tostring(_voc_tree(written, fills_in=fills_in), encoding="utf-8") + b"\n")
 
 
 def _label_path(folder: Path, name: str, suffix: str) -> Path:
@@ -60,7 +70,7 @@ def _label_path(folder: Path, name: str, suffix: str) -> Path:
     return path
 
 
-def _voc_tree(written: WrittenImage) -> Element:
+def _voc_tree(written: WrittenImage, *, fills_in: bool) -> Element:
     name = PurePosixPath(written.name)
     root = Element("annotation")
     _add(root, folder=str(PurePosixPath(IMAGE_FOLDER) / name.parent), filename=name.name)
@@ -70,7 +80,8 @@ def _voc_tree(written: WrittenImage) -> Element:
     _add(root, segmented=0)
     for box in written.image.boxes:
         node = SubElement(root, "object")
-        _add(node, name=box.class_name, pose="Unspecified", truncated=0, difficult=int(box.is_difficult))
+        unsaid = {"pose": "Unspecified", "truncated": 0} if fills_in else {}
+        _add(node, name=box.class_name, **unsaid, difficult=int(box.is_difficult))
         x_min, y_min, x_max, y_max = map(number_text, box.box_xyxy)
         _add(SubElement(node, "bndbox"), xmin=x_min, ymin=y_min, xmax=x_max, ymax=y_max)
     indent(root)

@@ -42,8 +42,11 @@ READER_RULES: Mapping[str, ReaderRule] = MappingProxyType(
         "image-without-labels": ReaderRule(WARNING, "Nothing says what is on the image, not even that nothing is."),
         "size-differs": ReaderRule(WARNING, "Labels declare another image size than the real one.", "the real one"),
         "class-list-missing": ReaderRule(WARNING, "Classes are numbers that nothing names."),
+        "class-name-repeated": ReaderRule(WARNING, "Classes of a list have one name.", "they are one class"),
         "class-list-differs": ReaderRule(WARNING, "Two class lists of the set differ.", "the first is taken"),
-        "label-reduced": ReaderRule(NOTE, "Labels say more than a box: polygons, keypoints, crowds.", "boxes alone"),
+        "label-reduced": ReaderRule(
+            NOTE, "Labels say more than boxes: outlines, keypoints, crowds, VOC's truncated or pose.", "boxes alone"
+        ),
     }
 )
 """Every rule that a reader of this package reports, by name."""

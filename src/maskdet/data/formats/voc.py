@@ -4,6 +4,8 @@ Own code rather than supervision's, which takes a pixel from the minima (see `ma
 reads a missing XML file as an image without objects, and stops at the first malformed one.
 """
 
+import re
+
 from maskdet.data.formats.collection import Collection
 from maskdet.data.formats.coordinates import check_number
 from maskdet.data.formats.files import SetFiles
@@ -14,6 +16,13 @@ from maskdet.data.labelled_set import LabelledBox, LabelledSet
 from maskdet.data.voc import VocFile, read_voc_leniently
 
 _PEEK_BYTES = 4096
+_MARKS = {
+    "truncated": re.compile(rb"<truncated>\s*1"),
+    "occluded": re.compile(rb"<occluded>\s*1"),
+    "with a pose": re.compile(rb"<pose>\s*(?!unspecified)[^\s<]", re.IGNORECASE),
+    "with an outline": re.compile(rb"<polygon>"),
+    "parts": re.compile(rb"<part>"),
+}  # what a file says of its objects beside class, box and `difficult`
 
 
 def recognize_voc(files: SetFiles) -> str | None:
@@ -32,6 +41,7 @@ def read_voc_set(files: SetFiles) -> LabelledSet:
 
     An XML file belongs to the image of the same name (`maskdet.data.formats.pairing`), whatever its `<filename>` says:
     sets that were renamed or re-encoded keep wrong ones. Names of classes are stripped of white space at their ends.
+    What a file says of an object beside its class, its box and `difficult` is not taken, with a note.
     """
     collected = Collection.begin(files)
     pairs = pair_labels(files.images, files.with_suffix(".xml"))
@@ -49,7 +59,17 @@ def read_voc_set(files: SetFiles) -> LabelledSet:
         if not any(problem.rule in ("label-unreadable", "entity-in-xml") for problem in problems):
             collected.label(image, label_file, _boxes(collected, image, label_file, content))
             collected.compare_size(image, label_file, content.image_wh)
+            _report_marks(collected, label_file)
     return collected.finish("voc")
+
+
+def _report_marks(collected: Collection, label_file: str) -> None:
+    """Tell in a note what a file says of its objects that is not taken."""
+    content = (collected.files.root / label_file).read_bytes().replace(b"\0", b"")  # also as UTF-16
+    counts = {what: len(mark.findall(content)) for what, mark in _MARKS.items()}
+    found = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    if found:
+        collected.report(label_file, "label-reduced", f"expected classes, boxes and difficult alone, got {found}")
 
 
 def _boxes(collected: Collection, image: str, label_file: str, content: VocFile) -> list[LabelledBox]:

@@ -5,6 +5,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 
@@ -54,7 +55,12 @@ WRITERS: Mapping[str, SetWriter] = MappingProxyType(
             has_class_numbers=True,
         ),
         "coco": SetWriter(write_coco_labels, has_file_per_stem=False, keeps_difficult=True, declares_classes=True),
-        "voc": SetWriter(write_voc_labels, has_file_per_stem=True, keeps_difficult=True, declares_classes=False),
+        "voc": SetWriter(
+            partial(write_voc_labels, fills_in=False),
+            has_file_per_stem=True,
+            keeps_difficult=True,
+            declares_classes=False,
+        ),
         "csv": SetWriter(write_csv_labels, has_file_per_stem=False, keeps_difficult=True, declares_classes=False),
     }
 )

@@ -57,6 +57,9 @@ def read_yolo_classes(files: SetFiles) -> YoloClasses:
             continue
         if origin is None:
             name_of, origin, num_keypoint_values = names, path, keypoints
+            if len(set(names.values())) < len(names):
+                detail = f"expected a name of its own for each class, got {_listed(names)}"
+                findings.append(reader_finding(path, "class-name-repeated", detail))
         elif names != name_of:
             detail = f"expected the classes of {origin}, {_listed(name_of)}, got {_listed(names)}"
             findings.append(reader_finding(path, "class-list-differs", detail, f"{origin} is taken"))
