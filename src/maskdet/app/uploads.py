@@ -12,7 +12,7 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartParser
 
 from maskdet.app.limits import AppLimits
-from maskdet.inference.images_in import Picture, read_picture
+from maskdet.inference.images_in import HEADER_ERRORS, Picture, read_picture
 
 PICTURE_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
 """Pillow's names of the formats that are decoded; others, of which some start programs, are not even tried."""
@@ -23,7 +23,6 @@ BROKEN, TOO_SLOW, TOO_LARGE, OTHER_KIND = 400, 408, 413, 415
 UPLOADS = "uploads"
 """The folder, in that of the server, where the files of visitors lie."""
 
-_HEADER_ERRORS = (OSError, ValueError, SyntaxError, EOFError, MemoryError, OverflowError)  # of Pillow's many readers
 _SNIFFED_BYTES = 12
 _BOX_TYPES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide")  # of MP4 and QuickTime
 _VIDEO_STARTS = (
@@ -175,7 +174,7 @@ def _check_header(content: bytes, limits: AppLimits) -> None:
     except Image.DecompressionBombError as error:
         most = limits.max_pixels / 1e6
         raise UploadError(TOO_LARGE, f"Too many pixels: expected at most {most:g} million, got a bomb.") from error
-    except _HEADER_ERRORS as error:
+    except HEADER_ERRORS as error:
         raise UploadError(OTHER_KIND, _other_kind(content)) from error
     check_pixels(image_wh, limits)
 

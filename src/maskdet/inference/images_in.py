@@ -7,9 +7,10 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image, ImageOps
+
+from maskdet.data.image import JPEG_START, PNG_START, check_whole, decode_image
 
 ImageSource = str | Path | bytes | bytearray | memoryview | np.ndarray | Image.Image
 """A path, the bytes of an image file, or pixels."""
@@ -23,10 +24,9 @@ MAX_FILE_BYTES = 2**30
 URL = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]*://")
 """What looks like an address rather than a path."""
 
-_PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
-_JPEG_START, _JPEG_SCAN, _JPEG_END = b"\xff\xd8\xff", b"\xff\xda", b"\xff\xd9"
 _ORIENTATION_TAG, _PNG_EXIF, _PNG_TEXT_EXIF = 0x0112, b"eXIf", b"Raw profile type exif"
-_HEADER_ERRORS = (OSError, ValueError, SyntaxError, EOFError, MemoryError, OverflowError)  # of Pillow's many readers
+HEADER_ERRORS = (OSError, ValueError, SyntaxError, EOFError, MemoryError, OverflowError)
+"""What Pillow's many readers raise at a header that they cannot take."""
 
 
 @dataclass(frozen=True)
@@ -118,17 +118,14 @@ def _read_bytes(path: str | os.PathLike) -> bytes:
 
 def _decode(content: bytes, origin: str, apply_exif: bool, max_pixels: int) -> Picture:
     """Decode a file's content: its header first, its pixels only where the header promises a size that can be held."""
-    if not content:
-        raise ValueError(f"{origin}: expected an image, got an empty file (0 bytes)")
-    if _is_cut_short(content):
-        raise ValueError(f"{origin}: expected a whole image, got a file that ends early ({len(content)} bytes)")
+    check_whole(content, origin)
     with _open_header(content, origin) as header:
         _check_size(header.size, max_pixels, origin)
-        if not content.startswith((_PNG_START, _JPEG_START)):
+        if not content.startswith((PNG_START, JPEG_START)):
             return Picture(_rgb_of_pil(header, apply_exif, origin), _animation_note(header))
         orientation = _orientation(header, content) if apply_exif else 1
-        note = _animation_note(header) if content.startswith(_PNG_START) else ""  # JPEG holds previews as frames
-    return Picture(_turned(_decode_as_in_training(content, origin), orientation), note)
+        note = _animation_note(header) if content.startswith(PNG_START) else ""  # JPEG holds previews as frames
+    return Picture(_turned(decode_image(content, origin), orientation), note)
 
 
 def _open_header(content: bytes, origin: str) -> Image.Image:
@@ -138,17 +135,17 @@ def _open_header(content: bytes, origin: str) -> Image.Image:
         raise ValueError(
             f"{origin}: expected an image of at most {_millions(MAX_PIXELS)}, got a bomb: {error}"
         ) from error
-    except _HEADER_ERRORS as error:
+    except HEADER_ERRORS as error:
         raise ValueError(f"{origin}: expected an image, got {len(content)} bytes that no decoder reads") from error
 
 
 def _orientation(header: Image.Image, content: bytes) -> int:
     """Return the EXIF orientation of a PNG or JPEG; 1, as it is stored, where there is none that can be read."""
-    if content.startswith(_PNG_START) and _PNG_EXIF not in content and _PNG_TEXT_EXIF not in content:
+    if content.startswith(PNG_START) and _PNG_EXIF not in content and _PNG_TEXT_EXIF not in content:
         return 1  # Pillow would decode all pixels to look behind them
     try:
         return header.getexif().get(_ORIENTATION_TAG, 1)
-    except _HEADER_ERRORS:
+    except HEADER_ERRORS:
         return 1
 
 
@@ -167,17 +164,6 @@ def _millions(num_pixels: int) -> str:
 def _animation_note(image: Image.Image) -> str:
     num_frames = getattr(image, "n_frames", 1)
     return f"the first of {num_frames} frames" if num_frames > 1 else ""
-
-
-def _decode_as_in_training(content: bytes, origin: str) -> np.ndarray:
-    """Return the (H, W, 3) pixels of a PNG or JPEG file as they are stored."""
-    try:
-        pixels_bgr = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    except cv2.error as error:
-        raise ValueError(f"{origin}: expected an image, got a file that OpenCV refuses: {error}") from error
-    if pixels_bgr is None:
-        raise ValueError(f"{origin}: expected an image, got {len(content)} bytes that no decoder reads")
-    return cv2.cvtColor(pixels_bgr, cv2.COLOR_BGR2RGB)
 
 
 def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
@@ -201,14 +187,5 @@ def _rgb_of_pil(image: Image.Image, apply_exif: bool, origin: str) -> np.ndarray
         if shown.mode == "F":
             raise ValueError("expected pixels of whole numbers, got fractions (mode F)")
         return rgb_of_array(np.asarray(shown.convert("RGB")))
-    except _HEADER_ERRORS as error:
+    except HEADER_ERRORS as error:
         raise ValueError(f"{origin}: expected a whole image, got one that Pillow refuses: {error}") from error
-
-
-def _is_cut_short(content: bytes) -> bool:
-    """Say whether a PNG or JPEG lacks its end, which OpenCV fills up without an error; as in `maskdet.data.image`."""
-    if content.startswith(_PNG_START):
-        return _PNG_END not in content
-    if content.startswith(_JPEG_START):
-        return content.rfind(_JPEG_END) < content.rfind(_JPEG_SCAN)
-    return False
