@@ -1,25 +1,29 @@
 """The figures of a labelled set: metrics with intervals, curves, confusion, verdicts at the model's own thresholds."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
+from maskdet.boxes import box_area
 from maskdet.commands.evaluate.classes import ClassPlan
 from maskdet.commands.evaluate.tables import SetTables
-from maskdet.evaluation.bootstrap import NUM_REPLICATES, bootstrap_metrics
+from maskdet.evaluation.bootstrap import CONFIDENCE, NUM_REPLICATES, interval_columns, resample
 from maskdet.evaluation.confusion import confusion_pairs
 from maskdet.evaluation.curves import pr_curves
 from maskdet.evaluation.matching import above_threshold, match_detections
 from maskdet.evaluation.pooling import EvaluationTables
-from maskdet.evaluation.sizes import size_tertiles
+from maskdet.evaluation.sizes import area_ranges, size_tertiles
 from maskdet.evaluation.summary import Summary, nest_metrics
 from maskdet.evaluation.weighted import WeightedMetrics
 from maskdet.reporting.picture import JudgedTables, judge_tables
+from maskdet.schema import BOX_COLUMNS
 
 IOU_THRESHOLD = 0.5
 """Of precision, recall, F1, curves, confusion and galleries."""
+
+_RATES = ("precision", "recall", "f1")
 
 
 @dataclass(frozen=True)
@@ -28,10 +32,11 @@ class Measures:
 
     Attributes:
         tables: What was counted: images, true boxes, detections.
-        thresholds: Lowest score of each class for precision, recall, F1, confusion and pictures.
+        thresholds: Lowest score of each class for precision, recall, F1, confusion and pictures; of a detection that
+            a merge counts under another class, that of the class that found it.
         judged: Verdicts at these thresholds.
-        metrics: `test`, and where there are two or more groups its ends `test_low` and `test_high`; nested as in
-            `metrics.json`.
+        metrics: `test` and the ends of its intervals, `test_low` and `test_high`, NaN where there are none; nested as
+            in `metrics.json`.
         num_groups: Groups of look-alike images that were drawn anew for the intervals.
         curves: As `evaluation.curves.pr_curves` returns them.
         confusion: As `evaluation.confusion.confusion_pairs`; detections that are not counted stand here too.
@@ -67,37 +72,65 @@ def measure(
         num_replicates: Of the bootstrap.
     """
     of_set = predictions[predictions["file_name"].isin(labels.images["file_name"])].reset_index(drop=True)
-    merged = plan.merge(of_set)
     counted = plan.count(of_set)
     tables = EvaluationTables(labels.images, labels.annotations, counted, size_tertiles(labels.annotations))
     groups = {name: group_of_file[name] for name in labels.images["file_name"]}
-    flat = _with_ends(tables, groups, thresholds, num_replicates)
+    shown = above_threshold(of_set, thresholds)  # before a merge: by the class that the model shows
+    flat = _with_ends(tables, plan.count(shown), groups, num_replicates)
     counts = {"images": len(labels.images), "faces": len(labels.annotations), "detections": len(counted)}
     values = {row.metric: row.value for row in flat.itertuples()} | {f"num_{k}": n for k, n in counts.items()}
     values |= {f"size_bound_px/{i}": bound for i, bound in enumerate(tables.size_bounds_px, start=1)}
     metrics = {"test": nest_metrics(values)}
     metrics |= {f"test_{end}": nest_metrics(flat.set_index("metric")[end].to_dict()) for end in ("low", "high")}
     matches = match_detections(labels.annotations, counted, IOU_THRESHOLD)
-    shown = above_threshold(of_set, thresholds)
     return Measures(
         tables=tables,
         thresholds=thresholds,
-        judged=judge_tables(labels.annotations, above_threshold(counted, thresholds), 0.0, IOU_THRESHOLD),
+        judged=judge_tables(labels.annotations, plan.count(shown), 0.0, IOU_THRESHOLD),
         metrics=metrics,
         num_groups=len(set(groups.values())),
         curves=pr_curves(matches, labels.annotations),
-        confusion=confusion_pairs(labels.annotations, merged, thresholds, IOU_THRESHOLD),
+        confusion=confusion_pairs(labels.annotations, plan.merge(shown), 0.0, IOU_THRESHOLD),
         num_left_out={name: int((shown["class_name"] == name).sum()) for name in plan.left_out},
     )
 
 
 def _with_ends(
-    tables: EvaluationTables, group_of_file: Mapping[str, int], thresholds: Mapping[str, float], num_replicates: int
+    tables: EvaluationTables, shown: pd.DataFrame, group_of_file: Mapping[str, int], num_replicates: int
 ) -> pd.DataFrame:
-    """Return `metric, value, low, high`; the ends are NaN where there is but one group to draw."""
-    if len(set(group_of_file.values())) > 1:
-        table = bootstrap_metrics(tables, group_of_file, thresholds, IOU_THRESHOLD, num_replicates)
-        return table[["metric", "value", "low", "high"]]
-    values = WeightedMetrics(tables, group_of_file, thresholds, IOU_THRESHOLD)(np.ones((1, 1)))
-    rows = [{"metric": name, "value": float(value[0])} for name, value in values.items()]
-    return pd.DataFrame(rows).assign(low=float("nan"), high=float("nan"))
+    """Return `metric, value, low, high`; no ends where the faces of a metric lie in fewer than two groups.
+
+    Args:
+        tables: What ranked metrics count.
+        shown: Detections that precision, recall and F1 count.
+        group_of_file: Group of look-alikes of every image.
+        num_replicates: Of the bootstrap.
+    """
+    ranked = WeightedMetrics(tables, group_of_file, 0.0, IOU_THRESHOLD)
+    rated = WeightedMetrics(replace(tables, predictions=shown), group_of_file, 0.0, IOU_THRESHOLD, metrics=_RATES)
+    as_is = np.ones((ranked.num_groups, 1))
+    values = {name: float(value[0]) for of_kind in (ranked, rated) for name, value in of_kind(as_is).items()}
+    ends: dict[str, dict[str, float]] = {}
+    if ranked.num_groups > 1:
+        for of_kind in (ranked, rated):
+            resampled = resample(of_kind, num_replicates, seed=0)
+            ends |= {name: interval_columns(resampled, name, CONFIDENCE) for name in resampled.values}
+    num_groups = _num_groups_of_faces(tables, group_of_file)
+    has_ends = {
+        name: num_groups.get(name.removeprefix("map_").split("/")[-1], num_groups["all"]) > 1 for name in values
+    }
+    nothing = {"low": float("nan"), "high": float("nan")}
+    rows = [
+        {"metric": name, "value": value, **(ends.get(name, nothing) if has_ends[name] else nothing)}
+        for name, value in values.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def _num_groups_of_faces(tables: EvaluationTables, group_of_file: Mapping[str, int]) -> dict[str, int]:
+    """Return in how many groups the faces of each size, `all` among them, and of each class that occurs lie."""
+    areas = box_area(tables.annotations[BOX_COLUMNS].to_numpy(np.float64))  # (M,)
+    groups = tables.annotations["file_name"].map(dict(group_of_file))  # (M,)
+    ranges = area_ranges(tables.size_bounds_px)
+    sizes = {name: groups[(areas >= low) & (areas <= high)].nunique() for name, (low, high) in ranges.items()}
+    return sizes | groups.groupby(tables.annotations["class_name"]).nunique().to_dict()

@@ -8,7 +8,6 @@ from rich.table import Table
 
 from maskdet.commands.evaluate.measures import IOU_THRESHOLD, Measures
 from maskdet.evaluation.curves import operating_point
-from maskdet.evaluation.matching import match_detections
 from maskdet.inference.counts import counted_text, share_masked
 from maskdet.schema import CLASS_NAMES
 from maskdet.stages.evaluation_printout import HEADLINES, WIDTH, figure_text, interval_text, literal
@@ -42,8 +41,7 @@ def print_found(counts: Mapping[str, int]) -> None:
 
 def _class_table(measures: Measures) -> Table:
     tables, metrics = measures.tables, measures.metrics
-    matches = match_detections(tables.annotations, tables.predictions, IOU_THRESHOLD)
-    operating = operating_point(matches, tables.annotations, measures.thresholds).set_index("class_name")
+    operating = operating_point(measures.judged.detections, tables.annotations, 0.0).set_index("class_name")
     table = Table("class", box=SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
     for heading in ("faces", "ap", "ap_50", "prec.", "rec.", "f1"):
         table.add_column(heading, justify="left" if heading == "ap_50" else "right", no_wrap=True)
