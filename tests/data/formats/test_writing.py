@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foreign_sets import faces_of, labelled_set, png_header, yolo_members
-from maskdet.data.formats import WRITERS, read_labelled_set, write_labelled_set
+from maskdet.data.formats import WRITERS, check_target, read_labelled_set, write_labelled_set
 from maskdet.data.formats.coordinates import shortest_float32
 from maskdet.data.labelled_set import LabelledSet
 from raw_archive import write_folder
@@ -235,6 +235,11 @@ def test_targets(tmp_path):
         write_labelled_set(labelled, tmp_path / "file", "voc")
     with pytest.raises(ValueError, match="out: expected a folder outside the set that is read"):
         write_labelled_set(labelled, tmp_path / "set/out", "voc")
+    (tmp_path / "new").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "new")
+    for folder in (tmp_path / "link", Path(), tmp_path / ".."):
+        with pytest.raises(ValueError, match="expected a folder with a name of its own"):
+            check_target(folder, tmp_path / "set")
     (tmp_path / "set/images/a.png").unlink()
     with pytest.raises(FileNotFoundError):
         write_labelled_set(labelled, tmp_path / "out", "voc")

@@ -148,8 +148,12 @@ def check_target(folder: Path, root: Path) -> None:
         root: Of the set that is read.
 
     Raises:
-        ValueError: If `folder` is neither absent nor an empty folder, or lies inside `root`.
+        ValueError: If `folder` is neither absent nor an empty folder, is a link or has no name (`.`), or lies inside
+            `root`.
     """
+    if folder.name in ("", "..") or folder.is_symlink():
+        found = "a symbolic link" if folder.is_symlink() else "none"
+        raise ValueError(f"{folder}: expected a folder with a name of its own, which is made or replaced, got {found}")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         kind = "a folder that is not empty" if folder.is_dir() else "a file"
         raise ValueError(f"{folder}: expected no folder or an empty one, found {kind}")
