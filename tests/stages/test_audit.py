@@ -126,4 +126,7 @@ def test_a_copy_into_a_taken_folder_is_refused(tmp_path):
     inside = clean.folder / "copy"
     with pytest.raises(ValueError, match="expected a folder outside the set"):
         run_audit(clean.folder, output=tmp_path / "audit", repair=inside, format_name="images", options=OPTIONS)
+    for output in (tmp_path / "audit", tmp_path / "audit/pages"):
+        with pytest.raises(ValueError, match="expected an output folder outside the corrected copy"):
+            run_audit(clean.folder, output=output, repair=tmp_path / "audit", options=OPTIONS)
     assert not (tmp_path / "audit").exists()  # it is said before the work

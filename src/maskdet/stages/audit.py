@@ -79,13 +79,15 @@ def run_audit(
         Whether there is an error among the findings.
 
     Raises:
-        ValueError: If a source is none, or the copy cannot be written.
+        ValueError: If a source is none, the copy cannot be written, or `output` lies in it.
         OSError: If a file cannot be read or written.
     """
     with ExitStack() as stack:
         folder, *folders = (stack.enter_context(opened_source(path, max_unpacked_mb)) for path in (source, *against))
-        if repair is not None:
-            check_target(repair, folder)  # before the work, not after it
+        if repair is not None:  # before the work, not after it
+            check_target(repair, folder)
+            if output.resolve().is_relative_to(repair.resolve()):
+                raise ValueError(f"{output}: expected an output folder outside the corrected copy, {repair}")
         labelled = read_labelled_set(folder, format_name)
         others = [read_labelled_set(other) for other in folders]
         findings = audit_set(labelled, options or AuditOptions(), others)
