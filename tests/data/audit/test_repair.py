@@ -11,6 +11,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from damaged_set import FACE, HEIGHT, MASK, WIDTH, encoded, oriented_jpeg, scene, write_clean_set
+from maskdet.data.audit import repair
 from maskdet.data.audit.headers import read_header
 from maskdet.data.audit.options import AuditOptions
 from maskdet.data.audit.repair import LOG_NAME, repair_set
@@ -183,6 +184,17 @@ def test_pictures_without_labels_are_repaired_too(tmp_path):
     labelled = read_labelled_set(tmp_path / "set")
     repair_set(labelled, audit(labelled), tmp_path / "copy")
     assert set(contents(tmp_path / "copy")) == {"a.png", "b/c.jpg", LOG_NAME}
+
+
+def test_a_copy_without_its_log_is_never_left(tmp_path, monkeypatch):
+    clean = write_clean_set(tmp_path / "set", 1)
+    for name in ("labelled", "plain"):
+        labelled = read_labelled_set(clean.folder, None if name == "labelled" else "images")
+        with monkeypatch.context() as patch:
+            patch.setattr(repair, "LOG_NAME", "no/such\0name.csv")
+            with pytest.raises(ValueError, match="null"):
+                repair_set(labelled, [], tmp_path / name)
+        assert [path.name for path in tmp_path.iterdir()] == ["set"]
 
 
 def test_only_what_is_asked_for_is_repaired(audits, tmp_path):

@@ -81,9 +81,11 @@ def repair_set(labelled: LabelledSet, findings: Sequence[Finding], folder: Path)
     }
     repaired = [_repaired_image(labelled, image, of_image.get(image.file_name, {}), changes) for image in kept]
     repaired = _named_apart(repaired, labelled.format, of_image, changes)
-    _write(labelled, repaired, folder)
     listed = [changes[place] for place in sorted(changes)]
-    write_changes(listed, folder / LOG_NAME)
+    check_target(folder, labelled.root)
+    with atomic_folder(folder) as temporary:
+        _write(labelled, repaired, temporary)
+        write_changes(listed, temporary / LOG_NAME)
     return listed
 
 
@@ -173,9 +175,7 @@ def _write(labelled: LabelledSet, repaired: Sequence[_RepairedImage], folder: Pa
     if labelled.format in WRITERS:
         write_labelled_set(copy, folder, labelled.format, write_image)
         return
-    check_target(folder, labelled.root)
-    with atomic_folder(folder) as temporary:
-        for one in repaired:
-            path = temporary / one.image.file_name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_image(one.image, path)
+    for one in repaired:
+        path = folder / one.image.file_name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_image(one.image, path)
