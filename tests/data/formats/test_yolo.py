@@ -47,6 +47,15 @@ def test_no_face_is_not_the_same_as_no_label(tmp_path):
     assert rules_of(labelled) == [("obj/b.png", "image-without-labels"), ("obj/c.txt", "labels-without-image")]
 
 
+def test_a_set_of_images_without_faces_alone(tmp_path):
+    members = {"a.png": noise_png(0), "a.txt": b"", "b.png": noise_png(1)}
+    labelled = read(tmp_path / "listed", members | {"classes.txt": NAMES.encode()})
+    assert (labelled.format, faces_of(labelled)) == ("yolo", {"a": [], "b": None})
+    assert read(tmp_path / "unlisted", members).format == "images"  # an empty text may be anything
+    notes = {"a.png": noise_png(0), "notes.txt": b"", "classes.txt": NAMES.encode()}
+    assert read(tmp_path / "notes", notes).format == "images"
+
+
 @pytest.mark.parametrize(
     ("line", "rule", "detail"),
     [

@@ -38,7 +38,13 @@ def recognize_yolo(files: SetFiles) -> str | None:
     if label_file is not None:
         return f"YOLO labels such as {label_file}"
     own = [*files.with_suffix(".names"), *files.with_suffix("data.yaml", "data.yml", "obj.data")]
-    return f"the class list {own[0]}" if own else None
+    if own:
+        return f"the class list {own[0]}"
+    if not any(PurePosixPath(path).name.lower() in CLASS_LIST_NAMES for path in files.others):
+        return None
+    empty = [path for path in _text_files(files) if _kind_of_text(files, path) == "nothing"]
+    paired = next(iter(pair_labels(files.images, empty).label_of.values()), None)
+    return f"a class list and empty labels such as {paired}" if paired else None
 
 
 def read_yolo_set(files: SetFiles) -> LabelledSet:
