@@ -5,11 +5,14 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from damaged_set import HEIGHT, WIDTH, encoded, oriented_jpeg, png_header, scene
 from maskdet.data.audit.headers import Header, HugeImageError, has_whole_chunks, read_header
 from maskdet.data.audit.orientation import is_labelled_turned
+from maskdet.data.audit.repair_pictures import without_exif
 from maskdet.data.formats import read_labelled_set
+from maskdet.data.image import read_image
 from maskdet.data.labelled_set import LabelledBox, LabelledImage
 from raw_archive import voc_xml
 
@@ -37,6 +40,27 @@ def test_the_turned_size_is_that_of_pillow(tmp_path, orientation):
     from PIL import ImageOps
 
     assert header.turned_wh == ImageOps.exif_transpose(turned).size
+
+
+def test_exif_as_text_of_a_png(tmp_path, monkeypatch):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    info = PngInfo()
+    info.add_text("Raw profile type exif", f"\nexif\n{len(exif.tobytes()):8d}\n{exif.tobytes().hex()}\n", zip=True)
+    content = encoded(scene(0), pnginfo=info)
+    with monkeypatch.context() as patch:
+        patch.setattr(Image.Image, "load", lambda self: pytest.fail("decoded"))
+        assert header_of(tmp_path, content).orientation == 6
+    assert header_of(tmp_path, without_exif(content)).orientation == 1
+    assert len(without_exif(content)) < len(content)
+
+
+def test_a_tiff_file_is_turned_by_its_decoders(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    header = header_of(tmp_path, encoded(scene(0), "TIFF", exif=exif))
+    assert (header.orientation, header.image_wh, header.turned_wh) == (1, (HEIGHT, WIDTH), (HEIGHT, WIDTH))
+    assert read_image(tmp_path / "picture").shape == (WIDTH, HEIGHT, 3)
 
 
 def test_an_orientation_that_is_none(tmp_path):

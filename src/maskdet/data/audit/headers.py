@@ -12,6 +12,9 @@ _ORIENTATION = 0x0112  # of EXIF
 UPRIGHT = 1
 """The orientation that asks for no turning."""
 
+PNG_TEXT_EXIF = "Raw profile type exif"
+"""The keyword under which ImageMagick writes EXIF into PNG files."""
+
 _LAST_ORIENTATION = 8
 _QUARTER_TURNED = (5, 6, 7, 8)
 _PNG_DEPTH_BYTE = 24  # of the file: bits a channel, in IHDR
@@ -27,7 +30,8 @@ class Header:
         is_animated: It holds several pictures.
         is_cmyk: Its colours are cyan, magenta, yellow, black.
         is_16_bit: 16 bits a channel.
-        orientation: EXIF's, 1 to 8; 1 is upright and what there is without a tag.
+        orientation: EXIF's, 1 to 8; 1 is upright, what there is without a tag, and of TIFF files, which every decoder
+            turns, so that `image_wh` is that of the turned picture already.
     """
 
     format: str
@@ -86,9 +90,9 @@ def _png_depth(path: Path, format_name: str) -> int | None:
 
 
 def _orientation(image: Image.Image) -> int:
-    if image.format == "PNG" and "exif" not in image.info:
-        return UPRIGHT  # getexif would decode the picture to look behind it
-    value = image.getexif().get(_ORIENTATION, UPRIGHT)
+    if image.format == "TIFF" or (image.format == "PNG" and not {"exif", PNG_TEXT_EXIF} & image.info.keys()):
+        return UPRIGHT  # decoders turn TIFF files themselves; of PNG getexif would decode the picture to look behind it
+    value = Image.Image.getexif(image).get(_ORIENTATION, UPRIGHT)  # that of PNG decodes where there is text alone
     return value if isinstance(value, int) and UPRIGHT <= value <= _LAST_ORIENTATION else UPRIGHT
 
 

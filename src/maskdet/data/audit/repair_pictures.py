@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from PIL import Image
 
-from maskdet.data.audit.headers import Header
+from maskdet.data.audit.headers import PNG_TEXT_EXIF, Header
 from maskdet.data.audit.pictures import SUFFIXES
 from maskdet.data.formats.pairing import pairing_key
 from maskdet.data.image import read_image
@@ -27,6 +27,7 @@ _TRANSPOSITIONS = {
     8: Image.Transpose.ROTATE_90,
 }
 _PNG_START, _PNG_EXIF, _PNG_FRAME = 8, b"eXIf", 12  # bytes of the signature; bytes of a chunk around its data
+_PNG_TEXTS, _PNG_TEXT_EXIF = (b"tEXt", b"zTXt", b"iTXt"), PNG_TEXT_EXIF.encode() + b"\0"
 _JPEG_START, _JPEG_SCAN = 2, 0xDA
 _JPEG_DROPPED = {0xE1: (b"Exif\0", b"http://ns.adobe.com/xap/"), 0xE2: (b"MPF\0",)}  # XMP may say the orientation too
 
@@ -114,7 +115,8 @@ def _png_chunks(content: bytes) -> Iterator[bytes]:
     while start < len(content):
         length, kind = struct.unpack_from(">I4s", content, start)
         stop = start + _PNG_FRAME + length
-        if kind != _PNG_EXIF:
+        is_text_exif = kind in _PNG_TEXTS and content.startswith(_PNG_TEXT_EXIF, start + 8)
+        if kind != _PNG_EXIF and not is_text_exif:
             yield content[start:stop]
         start = stop
 
