@@ -47,7 +47,7 @@ def read_coco_set(files: SetFiles) -> LabelledSet:
 
     Categories of several files are one if they have one name; their numbers may differ. Segmentations and keypoints
     are ignored, with a note: the box counts. A crowd (`iscrowd`) becomes a difficult box, with a note: COCO's
-    evaluation ignores the one as VOC's does the other.
+    evaluation ignores the one as VOC's does the other. That of this project counts both as faces.
 
     Raises:
         ValueError: If a file holds predictions, or none of the files can be read.
