@@ -50,6 +50,12 @@ def test_members_that_leave_the_folder(tmp_path, folder, name):
     assert not list(tmp_path.rglob("evil*"))
 
 
+def test_a_colon_is_named(tmp_path, folder):
+    source = write_zip(tmp_path / "a.zip", GOOD | {"images/shot 12:30.png": b"x"})
+    with pytest.raises(ValueError, match=r"got 'images/shot 12:30.png': a colon names a drive on some systems"):
+        unpack(source, folder, 1)
+
+
 def test_symbolic_link_in_a_zip(tmp_path, folder):
     source = write_zip(tmp_path / "a.zip", GOOD)
     with zipfile.ZipFile(source, "a") as archive:

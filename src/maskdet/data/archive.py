@@ -178,7 +178,8 @@ def _safe_path(source: Path, name: str) -> PurePosixPath:
     """Return a member's path; one that leaves the folder on any system is an error."""
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or ":" in name or "\0" in name:
-        raise ValueError(f"{source.name}: expected members inside the archive's folder, got {name!r}")
+        colon = ": a colon names a drive on some systems" if ":" in name else ""
+        raise ValueError(f"{source.name}: expected members inside the archive's folder, got {name!r}{colon}")
     return path
 
 
