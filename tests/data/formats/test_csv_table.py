@@ -144,3 +144,14 @@ def test_files_that_cannot_be_read(tmp_path):
     labelled = read_labelled_set(folder)
     assert faces_of(labelled) == {"a": FACES}
     assert rules_of(labelled) == [("cut.pq", "label-unreadable"), ("labels.csv", "label-unreadable")]
+
+
+def test_a_name_that_several_images_have_is_ambiguous(tmp_path):
+    members = csv_members("a.png,mask,4,5,20,25") | {"train/a.png": noise_png(0), "val/a.png": noise_png(1)}
+    del members["images/a.png"]
+    labelled = read(tmp_path, members)
+    ambiguous = [finding for finding in labelled.findings if finding.rule == "label-ambiguous"]
+    assert [finding.detail for finding in ambiguous] == [
+        "line 2: expected one image 'a.png' in the set, found 2 of this name, train/a.png and val/a.png"
+    ]
+    assert not any(image.boxes for image in labelled.images)

@@ -29,7 +29,9 @@ READER_RULES: Mapping[str, ReaderRule] = MappingProxyType(
         "label-unreadable": ReaderRule(ERROR, "A label file is no XML, JSON, table or text, or too large.", _LEFT_OUT),
         "label-columns": ReaderRule(ERROR, "A label has too few or too many columns, or lacks a field.", _LEFT_OUT),
         "label-number": ReaderRule(ERROR, "A label has a value that is no finite number.", _LEFT_OUT),
-        "label-ambiguous": ReaderRule(ERROR, "Two images or two label files claim each other.", "the first is taken"),
+        "label-ambiguous": ReaderRule(
+            ERROR, "Several images or label files claim each other.", "the first is taken, of a name of several none"
+        ),
         "class-unknown": ReaderRule(ERROR, "A label's class is not in the set's class list.", _LEFT_OUT),
         "box-outside-unit": ReaderRule(
             ERROR, "A YOLO value lies outside [0, 1].", "kept where it meets the image, otherwise left out"

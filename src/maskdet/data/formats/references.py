@@ -48,7 +48,7 @@ class ImageIndex:
 
         Raises:
             LabelError: `path-outside`, if the name is absolute or leaves the set's folder; `labels-without-image`, if
-                no image has it, or several have.
+                no image has it; `label-ambiguous`, if several have.
         """
         shown, written = repr(name[:120]), name.strip().replace("\\", "/")
         if not written:
@@ -70,5 +70,6 @@ class ImageIndex:
         found = [image for image in named if image.endswith(f"/{written}")]
         if len(found) != 1:
             what = f"{len(found)} of this name, {found[0]} and {found[1]}" if found else "none"
-            raise LabelError("labels-without-image", f"expected one image {shown} in the set, found {what}")
+            rule = "label-ambiguous" if found else "labels-without-image"
+            raise LabelError(rule, f"expected one image {shown} in the set, found {what}")
         return found[0]
