@@ -10,11 +10,11 @@ import yaml
 
 from maskdet.evaluation.bootstrap import bootstrap_metrics
 from maskdet.evaluation.calibration import fit_calibrator
-from maskdet.evaluation.calibrator import Calibrator
 from maskdet.evaluation.confusion import confusion_pairs
 from maskdet.evaluation.matching import match_detections
 from maskdet.evaluation.pooling import pool_folds
 from maskdet.evaluation.summary import flatten_metrics
+from maskdet.inference.calibration import Calibration
 from maskdet.schema import ANNOTATIONS, CLASS_NAMES, FOLDS, IMAGES, PREDICTIONS, read_table, write_table
 from maskdet.stages.evaluate import run
 from tiny_run import CONF, FILES, config, detections, face, report_bytes, write_predictions, write_tiny_run
@@ -184,7 +184,8 @@ def test_the_calibrator_can_be_read_back(noisy, kind):
     matches = match_detections(pooled.annotations, pooled.predictions, 0.5)
     names, scores = matches["class_name"].to_numpy(), matches["score"].to_numpy()
     expected = fit_calibrator(matches, kind).apply(scores, names)
-    again = Calibrator.from_record(written(noisy, "calibrator")).apply(scores, names)
+    class_indices = np.array([CLASS_NAMES.index(name) for name in names])
+    again = Calibration(written(noisy, "calibrator"), CLASS_NAMES).apply(scores, class_indices)
     np.testing.assert_allclose(again, expected, atol=1e-5)
 
 

@@ -109,7 +109,7 @@ class Calibrator:
         return calibrated
 
     def to_record(self) -> dict:
-        """Return plain containers and numbers, ready for JSON."""
+        """Return plain containers and numbers, ready for JSON; `maskdet.inference.calibration` reads them."""
         kind_of = {cls: kind for kind, cls in _KINDS.items()}
         classes = {
             name: {"kind": kind_of[type(score_map)]}
@@ -117,26 +117,3 @@ class Calibrator:
             for name, score_map in self.maps.items()
         }
         return {"version": FORMAT_VERSION, "iou_threshold": self.iou_threshold, "classes": classes}
-
-    @classmethod
-    def from_record(cls, record: Mapping) -> "Calibrator":
-        """Undo `to_record`.
-
-        Raises:
-            ValueError: If the version or a kind is unknown, if a key is missing, or if a map is not monotone.
-        """
-        if record.get("version") != FORMAT_VERSION:
-            raise ValueError(f"calibrator: expected version {FORMAT_VERSION}, got {record.get('version')!r}")
-        try:
-            maps = {name: _read_map(entry) for name, entry in record["classes"].items()}
-            return cls(maps, float(record["iou_threshold"]))
-        except KeyError as error:
-            raise ValueError(f"calibrator: expected the key {error}, got {sorted(record)}") from error
-
-
-def _read_map(entry: Mapping) -> ScoreMap:
-    if entry["kind"] not in _KINDS:
-        raise ValueError(f"calibrator: expected a kind among {sorted(_KINDS)}, got {entry['kind']!r}")
-    if entry["kind"] == "logistic":
-        return LogisticMap(float(entry["slope"]), float(entry["intercept"]))
-    return IsotonicMap(tuple(map(float, entry["scores"])), tuple(map(float, entry["probabilities"])))

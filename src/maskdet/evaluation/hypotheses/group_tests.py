@@ -72,13 +72,14 @@ def sign_flips(contributions: np.ndarray, sizes: np.ndarray, test: str, resampli
         rng=np.random.default_rng(resampling.seed),
     )
     sums, of_sizes = np.split(flipped.null_distribution, 2, axis=1)  # (R, C) each
+    least = [_least_p_value(each, resampling.num_permutations) for each in contributions]
     return [
         SignFlip(
             Evidence(
                 test,
                 float(flipped.statistic[c]),
-                float(flipped.pvalue[c]),
-                least_p_value=_least_p_value(contributions[c], resampling.num_permutations),
+                max(float(flipped.pvalue[c]), least[c]),  # drawn among few ways to flip it scatters about the least
+                least_p_value=least[c],
             ),
             _not_rejected(_Flips(contributions[c], sizes[c], sums[:, c], of_sizes[:, c]), resampling.alpha),
             _largest_share(contributions[c]),
