@@ -260,5 +260,9 @@ def write_yolo_sets(folder: Path) -> list[DamagedSet]:
     differing.write("classes.txt", b"no_mask\nmask\n")
     crowd = "".join(f"0 {x:.2f} 0.5 0.05 0.2\n" for x in np.arange(0.1, 0.95, 0.08))
     _add_yolo(differing, "a", 211, crowd + "1 0.5 0.8 0.1 0.1\n")
-    differing.expected |= {("class-imbalance", "."), ("class-list-differs", "classes.txt"), ("class-name-repeated", "obj.names")}
+    differing.expected |= {
+        ("class-imbalance", "."),
+        ("class-list-differs", "classes.txt"),
+        ("class-name-repeated", "obj.names"),
+    }
     return [lines, unnamed, differing]
