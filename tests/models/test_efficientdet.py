@@ -14,7 +14,6 @@ from torch import nn
 from maskdet.boxes import box_iou
 from training_world import MODEL, tiny_detector
 
-NUM_LEVELS = 5
 ANCHORS_PER_CELL = 9
 CELL = {"level": 1, "y": 3, "x": 5, "a": 1}
 """Level 1 has stride 16, so the centre is (88, 56); anchor 1 is of the first octave with aspect ratio 2."""

@@ -78,14 +78,14 @@ def picture_html(token: str, result: PictureResult, views: Sequence[View]) -> tu
         views: For each of its answers.
     """
     answers = [
-        _answer_view(f"picture/{token}/{place}", result, answer, view)
+        _answer_view(f"picture/{token}/{place}", answer, view)
         for place, (answer, view) in enumerate(zip(result.answers, views, strict=True))
     ]
     tables = _rendered("faces.html.j2", result=result, answers=answers, max_rows=MAX_ROWS)
     return _rendered("picture.html.j2", result=result, answers=answers), tables
 
 
-def _answer_view(address: str, result: PictureResult, answer: ModelAnswer, view: View) -> _AnswerView:
+def _answer_view(address: str, answer: ModelAnswer, view: View) -> _AnswerView:
     found, query = above(answer.found, view.thresholds), view.query()
     counts = counts_of(found, answer.class_names)
     rows = [

@@ -14,7 +14,6 @@ from maskdet.schema import BOX_COLUMNS, CLASS_NAMES
 
 WRONG_CLASS, MISPLACED_BOX = "wrong_class", "misplaced_box"
 MISSING_LABEL, SPURIOUS_LABEL = "missing_label", "spurious_label"
-KINDS = (WRONG_CLASS, MISPLACED_BOX, MISSING_LABEL, SPURIOUS_LABEL)
 
 LABEL_BOX = [f"label_{column}" for column in BOX_COLUMNS]
 PREDICTED_BOX = [f"predicted_{column}" for column in BOX_COLUMNS]

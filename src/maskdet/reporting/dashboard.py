@@ -1,14 +1,11 @@
-"""The W&B dashboard as code: `python -m maskdet.reporting.dashboard ENTITY/PROJECT` makes or remakes it.
+"""The W&B dashboard as code: `maskdet dashboard ENTITY/PROJECT` makes or remakes it.
 
 A workspace lives on W&B's server alone: this needs an account and a network, unlike everything else of the project.
 `SECTIONS` is the one list of what it shows; a test trains and evaluates, and holds every key to those really logged.
 """
 
-import argparse
 import os
 import re
-import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -181,17 +178,3 @@ def _check_account() -> None:
 
 def _first_line(error: Exception) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command; an error is one line and exit code 1."""
-    parser = argparse.ArgumentParser(prog="maskdet.reporting.dashboard", description="Make the W&B dashboard.")
-    parser.add_argument("target", metavar="ENTITY/PROJECT", help="where the runs were logged")
-    try:
-        print(f"dashboard: {save_dashboard(parser.parse_args(arguments).target)}")
-    except ValueError as error:
-        sys.exit(f"error: {error}")
-
-
-if __name__ == "__main__":
-    main()

@@ -12,9 +12,6 @@ from maskdet.data.image import read_image
 from maskdet.reporting.picture import GalleryPicture, JudgedTables
 from maskdet.schema import CLASS_NAMES
 
-SECTIONS = ("best", "worst", "random", "rare")
-"""The galleries, in the order of the report."""
-
 _JPEG_QUALITY = 88
 
 
