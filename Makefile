@@ -82,7 +82,7 @@ release: $(STAMP)  ## Train the model that ships on every image, export it and t
 	@cp build/release/reference.onnx build/release/reference.safetensors build/release/reference.json build/release/two_phase.onnx src/maskdet/reference/
 	@ls -l src/maskdet/reference
 
-bench: $(STAMP)  ## Measure speeds, as ratios within one run
+bench: $(STAMP)  ## Measure speeds, as ratios within one run: some twenty minutes on two cores, most of them the audit of 10,000 drawn photos
 	@for script in benchmarks/*.py; do python $$script || exit 1; done
 
 unlock: $(STAMP)  ## Remove a stale DVC lock once no dvc lives

@@ -15,6 +15,7 @@ import httpx
 import numpy as np
 
 from maskdet.data.sample.scenes import draw_scene
+from maskdet.inference.runtime import shipped_model_path
 
 NUM_REQUESTS, NUM_ROUNDS, NUM_SCENES = 50, 2, 5
 _SERVE = "import sys; from maskdet.app.command import run_app; run_app(sys.argv[1:], port=0, has_two_phase=False)"
@@ -58,6 +59,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", nargs="*", help="model files; default: the one that ships")
     words = parser.parse_args().model
+    try:
+        words = words or [str(shipped_model_path())]
+    except FileNotFoundError as error:
+        print(f"nothing to time: {error}")
+        return
     server = subprocess.Popen([sys.executable, "-c", _SERVE, *words], stdout=subprocess.PIPE, text=True)
     try:
         for line in server.stdout:
