@@ -11,7 +11,6 @@ run. Limit the cores by `taskset -c 0,1`. Needs the extra `dev`.
 
 import argparse
 import os
-import platform
 import statistics
 import tempfile
 import time
@@ -26,11 +25,13 @@ import psutil
 from maskdet.atomic import atomic_file
 from maskdet.data.sample.scenes import draw_scene
 from maskdet.inference.predictor import Predictor
+from maskdet.inference.runtime import shipped_model_path
 from maskdet.inference.video.faces import faces_of
 from maskdet.inference.video.marks import draw_faces
 from maskdet.inference.video.opening import open_frames
 from maskdet.inference.video.run import VideoOptions, predict_video
 from maskdet.inference.video.writer import VideoWriter
+from maskdet.reporting.machine import machine_text
 
 WIDTH, HEIGHT, FRAME_RATE = 1280, 720, 25
 _TILES = (1.2, 2.4, 0.8, 1.7)  # how much a scene of the sample is enlarged
@@ -153,17 +154,6 @@ def table(timings: list[Timing]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in rows)
 
 
-def hardware() -> str:
-    """Return the processor and the cores that this process may use."""
-    model = platform.processor() or platform.machine()
-    cpu_info = Path("/proc/cpuinfo")
-    if cpu_info.is_file():
-        names = [line.partition(":")[2].strip() for line in cpu_info.read_text().splitlines() if "model name" in line]
-        model = names[0] if names else model
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{cores} cores of {model}"
-
-
 def main() -> None:
     """Measure the models of the command line and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -181,9 +171,13 @@ def main() -> None:
     options = VideoOptions(
         num_workers=given.workers, every=given.every, has_tracking=given.track, has_blur=given.blur_faces
     )
+    try:
+        models = given.models or [str(shipped_model_path())]
+    except FileNotFoundError as error:
+        print(f"nothing to time: {error}")
+        return
     timings = [
-        Timing(Predictor(model, runtime=given.runtime, num_threads=given.threads), Path(model or "shipped").name)
-        for model in given.models or [None]
+        Timing(Predictor(model, runtime=given.runtime, num_threads=given.threads), Path(model).name) for model in models
     ]
     with tempfile.TemporaryDirectory() as temporary:
         clip, folder = Path(temporary) / "clip.mp4", Path(temporary) / "out"
@@ -195,7 +189,9 @@ def main() -> None:
                 measure_round(timing, clip, folder, options)
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
     settings = f"{given.workers} workers of {given.threads} threads, one frame in {given.every} inferred"
-    text = f"{hardware()} (load {load:.1f}); {WIDTH} x {HEIGHT}, {given.seconds:g} s, {settings}\n\n{table(timings)}\n"
+    text = (
+        f"{machine_text()} (load {load:.1f}); {WIDTH} x {HEIGHT}, {given.seconds:g} s, {settings}\n\n{table(timings)}\n"
+    )
     print(text)
     if given.output is not None:
         with atomic_file(given.output) as temporary_file:

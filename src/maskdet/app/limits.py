@@ -1,7 +1,8 @@
 """What the app accepts, so that no visitor takes the machine from the others."""
 
-import os
 from dataclasses import dataclass
+
+from maskdet.reporting.machine import num_usable_cores
 
 
 @dataclass(frozen=True)
@@ -46,4 +47,4 @@ class AppLimits:
     @property
     def threads_a_run(self) -> int:
         """Return how many threads a run of a model may use, so that those at once share the cores."""
-        return max(1, (os.cpu_count() or 1) // self.num_at_once)
+        return max(1, num_usable_cores() // self.num_at_once)

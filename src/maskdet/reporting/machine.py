@@ -27,6 +27,11 @@ def cpu_name(cpu_info: Path = _CPU_INFO) -> str:
     return next((name for name in names if name), "") or platform.processor() or "unknown processor"
 
 
+def num_usable_cores() -> int:
+    """Return how many cores this process may use, which may be fewer than there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def gpu_names() -> list[str]:
     """Return the names that `nvidia-smi` lists; none where it is absent or does not answer."""
     try:
@@ -44,6 +49,5 @@ def gpu_names() -> list[str]:
 
 def _cores_text() -> str:
     """Return the number of cores that this process may use, and of how many."""
-    total = os.cpu_count() or 1
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else total
+    total, usable = os.cpu_count() or 1, num_usable_cores()
     return f"{total} cores" if usable == total else f"{usable} of {total} cores"
