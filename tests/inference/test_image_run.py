@@ -235,3 +235,16 @@ def test_no_unblurred_picture_of_an_earlier_run_stays(predictor, images, tmp_pat
     after = contents(plain.folder)
     assert f"pictures/{images[0].file_name}" not in after
     assert all(after[name] != before[name] for name in after if name.startswith("pictures/"))
+
+
+def test_a_run_that_is_stopped_in_its_conclusion_predicts_nothing_anew(predictor, images, tmp_path):
+    def stopped(summary):
+        raise KeyboardInterrupt
+
+    output, seen = OutputOptions(tmp_path / "out", [], has_pictures=False), []
+    assert predict_images(predictor, images, output, conclude=stopped).is_interrupted
+    assert written(output.folder) == [JOURNAL_FILE]
+    summary = predict_images(predictor, images, output, conclude=seen.append)
+    assert (summary.num_resumed, summary.is_interrupted) == (4, False)
+    assert seen == [summary]
+    assert written(output.folder) == []

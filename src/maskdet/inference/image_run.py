@@ -1,7 +1,7 @@
 """Predict many image files: a bad one is noted and skipped, a stop keeps what is done, the next run goes on there."""
 
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,6 +76,7 @@ def predict_images(
     *,
     apply_exif: bool = True,
     is_resumed: bool = True,
+    conclude: Callable[[RunSummary], None] | None = None,
 ) -> RunSummary:
     """Predict images one by one, each picture as it comes, the tables at the end.
 
@@ -89,6 +90,8 @@ def predict_images(
         output: Where to.
         apply_exif: Turn pictures as their EXIF orientation says; boxes are in pixels of the turned picture.
         is_resumed: False begins anew.
+        conclude: Makes more of a whole run, while no other may write to the folder; the run is not finished before it
+            has returned, so that one that is stopped in it goes on there without predicting anew.
 
     Returns:
         What was done. A keyboard interrupt ends the run early and leaves whole files of what was done before.
@@ -109,6 +112,11 @@ def predict_images(
         summary = run.predict(images, journal)
         for name in output.formats:
             FORMATS[name].write(summary.results, predictor.class_names, output.folder / FORMATS[name].file_name)
+        if conclude is not None and not summary.is_interrupted:
+            try:
+                conclude(summary)
+            except KeyboardInterrupt:
+                summary.is_interrupted = True
         if not summary.is_interrupted:
             journal.finish()
     return summary
