@@ -254,7 +254,10 @@ def export(
     ] = False,
     scoring_folder: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Write a folder that scores photos by itself: model and score.py."),
+        typer.Option(
+            metavar="DIR",
+            help="Write a folder that scores photos by itself: score.py and an ONNX model of the highest precision.",
+        ),
     ] = None,
 ) -> None:
     """Write a model as files that run elsewhere; each is compared with torch and carries what is known of it.
@@ -308,7 +311,8 @@ def benchmark(
 
     Exit code: 0 timed, 2 not: a wrong word, a missing model, nothing that can run it.
     """
-    from maskdet.commands.benchmark.command import available_threads, parse_numbers, run_benchmark
+    from maskdet.commands.benchmark.command import parse_numbers, run_benchmark
+    from maskdet.reporting.machine import num_usable_cores
 
     with _failing_in_a_line():
         run_benchmark(
@@ -316,7 +320,7 @@ def benchmark(
             runtimes=[name.strip() for name in runtimes.split(",") if name.strip()],
             image_sizes=parse_numbers(sizes, "--sizes"),
             batch_sizes=parse_numbers(batch, "--batch"),
-            num_threads=available_threads() if threads is None else threads,
+            num_threads=num_usable_cores() if threads is None else threads,
             seconds=seconds,
             images=images or (),
             output=output,
@@ -367,6 +371,9 @@ def evaluate(
         str | None, typer.Option(metavar="NAME", help="onnx, openvino or torch; default: what the model file is for.")
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, metavar="N", help="Of the model; default: all cores.")] = None,
+    max_unpacked_mb: Annotated[
+        float, typer.Option(min=1, metavar="MB", help="Largest size of an unpacked archive.")
+    ] = 20_000,
 ) -> None:
     """Try a model on a set that it has not seen: gallery, and where there are labels metrics with intervals.
 
@@ -388,6 +395,7 @@ def evaluate(
         keeps_known=keep_known,
         against=against or (),
         is_resumed=resume,
+        max_unpacked_mb=max_unpacked_mb,
     )
     with _failing_in_a_line():
         report = run_evaluate(source, options)

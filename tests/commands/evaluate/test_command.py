@@ -172,11 +172,59 @@ def test_copies_of_training_images_are_counted_in_no_figure(members, tmp_path):
 def test_sets_of_one_name_are_both_looked_through(members, tmp_path):
     source = write_folder(tmp_path / "web", members)
     seen = [write_folder(tmp_path / place / "images", {"x.png": encoded(scene(i))}) for i, place in enumerate("ab")]
+    (seen[0] / "bad.png").write_bytes(b"no image")
+    (seen[1] / "link.png").symlink_to(source / "images/2.png")
     ended = run_cli(source, "--output", tmp_path / "out", *WORDS, "--against", seen[0], "--against", seen[1])
     assert ended.exit_code == 0, ended.output
     metrics = json.loads((tmp_path / "out/metrics.json").read_text())
     assert list(metrics["known"]["files"]) == ["images/0.png", "images/1.png"]
     assert metrics["test"]["num_images"] == NUM_IMAGES - 1
+    assert "are links or no readable pictures, so that copies of them are counted: 2." in ended.stdout
+
+
+def test_crowds_and_thin_ground_are_told_everywhere(tmp_path):
+    faces = [{"id": i, "image_id": i, "category_id": 1, "bbox": [10, 10, 30, 30]} for i in range(2)]
+    crowd = {"id": 2, "image_id": 0, "category_id": 1, "bbox": [0, 0, 100, 100], "iscrowd": 1}
+    labels = {
+        "images": [{"id": i, "file_name": f"{i}.png"} for i in range(2)],
+        "categories": [{"id": i, "name": name} for i, name in enumerate(CLASS_NAMES, start=1)],
+        "annotations": [*faces, crowd],
+    }
+    files = {f"{i}.png": encoded(scene(i)) for i in range(2)} | {"a.json": json.dumps(labels).encode()}
+    out = tmp_path / "out"
+    ended = run_cli(write_folder(tmp_path / "web", files), "--output", out)
+    assert ended.exit_code == 0, ended.output
+    metrics = json.loads((out / "metrics.json").read_text())
+    page = (out / "evaluation.html").read_text(encoding="utf-8")
+    for words in (
+        "Boxes that are marked difficult, or as a crowd: 1. Here they count as any face",
+        "Only 2 groups of look-alike images",
+        "No faces of the class without_mask",
+        "Only 3 faces of the class with_mask",
+    ):
+        assert f"note     {words}" in ended.stdout
+        assert any(note.startswith(words) for note in metrics["notes"])
+        assert words in page
+    assert metrics["labels"]["num_difficult"] == 1
+
+
+def test_what_fails_after_the_prediction_is_gone_on_with_and_leaves_no_mixture(members, tmp_path, monkeypatch):
+    source, out = write_folder(tmp_path / "web", members), tmp_path / "out"
+    (out / "metrics.json").mkdir(parents=True)  # cannot be replaced
+    words = [source, "--output", out, *WORDS]
+    assert run_cli(*words).exit_code == 2
+    assert _num_done(out) == NUM_IMAGES + 1
+    assert not (out / "predictions.parquet").exists()
+    (out / "metrics.json").rmdir()
+    ended = run_cli(*words)
+    assert ended.exit_code == 0, ended.output
+    assert not (out / JOURNAL_FILE).exists()
+    photos = write_folder(tmp_path / "photos", {"a.png": members["images/0.png"]})
+    monkeypatch.chdir(photos)
+    ended = run_cli(".", "--output", out)
+    assert ended.exit_code == 0, ended.output
+    assert json.loads((out / "metrics.json").read_text())["set"]["name"] == "photos"
+    assert sorted(path.name for path in out.iterdir()) == ["evaluation.html", "metrics.json", "predictions.parquet"]
 
 
 def test_bad_pictures_and_turned_labels_are_left_out(members, tmp_path):
@@ -213,6 +261,11 @@ REFUSED = {
     "no set": (["nothing", *WORDS], "nothing: expected a folder or a zip archive, found nothing"),
     "another format": (["web", *WORDS, "--format", "coco"], "expected a set in the format coco"),
     "classes of images alone": (["web", *WORDS, "--format", "images"], "expected a labelled set for --class"),
+    "labels of turned pictures": (
+        ["turned", "--class", "mask=with_mask"],
+        "with labels, got none\n  images/t.jpg: expected labels of the picture as it is stored",
+    ),
+    "an archive too large": (["big.zip", "--max-unpacked-mb", "1"], "big.zip: expected at most 1.0 MB unpacked"),
     "errors in labels": (["broken", *WORDS], "expected labels without errors, got 1 label-number"),
 }
 
@@ -222,13 +275,16 @@ def test_what_cannot_begin_says_why_and_exits_with_2(case, members, tmp_path, mo
     words, message = REFUSED[case]
     write_folder(tmp_path / "web", members)
     row = b"\nimages/0.png,mask,1,2,x,4"
+    voc = voc_xml(("mask", 10, 20, 50, 150), width=120, height=160)
+    write_folder(tmp_path / "turned", {"images/t.jpg": oriented_jpeg(scene(20), 6), "annotations/t.xml": voc})
+    write_zip(tmp_path / "big.zip", {"a.txt": bytes(2_000_000)})
     write_folder(tmp_path / "broken", members | {"labels.csv": members["labels.csv"] + row})
     monkeypatch.chdir(tmp_path)
     ended = run_cli(*words)
     assert ended.exit_code == 2
     assert message in ended.stderr
     assert "Traceback" not in ended.output
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["broken", "web"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["big.zip", "broken", "turned", "web"]
 
 
 def test_a_stopped_run_says_so_and_the_next_goes_on(members, tmp_path):

@@ -1,7 +1,7 @@
 """The command `maskdet evaluate`: predict a foreign set, and where it has labels say how good that is."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,18 +10,18 @@ from maskdet.commands.evaluate.classes import ClassPlan, check_model_classes, pl
 from maskdet.commands.evaluate.known import find_known
 from maskdet.commands.evaluate.results import Subject, write_results
 from maskdet.commands.evaluate.tables import prediction_table
+from maskdet.data.audit.looks import Look
 from maskdet.data.audit.options import AuditOptions
 from maskdet.data.audit.orientation import is_labelled_turned
 from maskdet.data.class_map import recode
 from maskdet.data.formats import MAX_UNPACKED_MB, opened_source, read_labelled_set
 from maskdet.data.known_images import Pictures, look_at_pictures
-from maskdet.data.labelled_set import UNLABELLED, LabelledImage, LabelledSet, refuse_errors
+from maskdet.data.labelled_set import ERROR, UNLABELLED, LabelledImage, LabelledSet, refuse_errors
 from maskdet.evaluation.bootstrap import NUM_REPLICATES
 from maskdet.inference.image_run import OutputOptions, RunSummary, predict_images
 from maskdet.inference.images_in import MAX_PIXELS
 from maskdet.inference.predictor import Predictor
 from maskdet.inference.sources import SourceImage
-from maskdet.schema import PREDICTIONS, write_table
 
 MIN_SCORE = 0.001
 """Lowest score of a prediction, as in `conf/predict`: average precision needs the tail."""
@@ -69,7 +69,7 @@ class EvaluateReport:
 
     Attributes:
         failures: Why images were left out as they could not be read or judged, by file name.
-        is_interrupted: Whether the user stopped the prediction; nothing but what a next run goes on from is written.
+        is_interrupted: Whether the user stopped it before it was judged; the next run goes on from what is predicted.
         num_done: Images that are predicted.
         num_images: Images to predict.
         metrics: What `metrics.json` holds; empty after a stop.
@@ -87,7 +87,7 @@ def run_evaluate(source: Path, options: EvaluateOptions) -> EvaluateReport:
 
     Written to the output folder: `predictions.parquet` (every detection from `MIN_SCORE` on, in the model's classes),
     of a labelled set `images.parquet` and `annotations.parquet` (what was counted), `metrics.json`, and
-    `evaluation.html`. A run that is stopped while it predicts goes on there next time.
+    `evaluation.html`. A run that is stopped goes on there next time, and predicts no image again.
 
     Args:
         source: A folder or a zip archive.
@@ -115,24 +115,32 @@ def run_evaluate(source: Path, options: EvaluateOptions) -> EvaluateReport:
             stack.enter_context(opened_source(path, options.max_unpacked_mb)) for path in (source, *options.against)
         )
         subject = _read_subject(source, folder, others, predictor, options)
-        summary = _predict(subject, source, predictor, options)
-        failures = subject.pictures.failures | {
-            name: reason.removeprefix(f"{folder / name}: ") for name, reason in summary.failures.items()
-        }
-        report = EvaluateReport(
-            {name: f"{name}: {reason}" for name, reason in failures.items()},
-            summary.is_interrupted,
-            len(summary.results),
-            len(subject.pictures.looks),
-        )
-        if report.is_interrupted:
-            return report
-        predictions = prediction_table(summary.results, predictor.class_names)
-        write_table(predictions, options.output / "predictions.parquet", PREDICTIONS)
-        report.metrics = write_results(
-            subject, predictions, predictor, failures, options.output, options.num_images, options.num_replicates
-        )
+        report = EvaluateReport(num_images=len(subject.pictures.looks))
+
+        def judge(summary: RunSummary) -> None:
+            predictions = prediction_table(summary.results, predictor.class_names)
+            report.metrics = write_results(
+                subject,
+                predictions,
+                predictor,
+                _failures(subject, summary),
+                options.output,
+                options.num_images,
+                options.num_replicates,
+            )
+
+        summary = _predict(subject, source, predictor, options, judge)
+        report.failures = {name: f"{name}: {reason}" for name, reason in _failures(subject, summary).items()}
+        report.is_interrupted, report.num_done = summary.is_interrupted, len(summary.results)
     return report
+
+
+def _failures(subject: Subject, summary: RunSummary) -> dict[str, str]:
+    """Return why images were left out, by file name."""
+    of_run = {
+        name: reason.removeprefix(f"{subject.labelled.root / name}: ") for name, reason in summary.failures.items()
+    }
+    return subject.pictures.failures | of_run
 
 
 def _check_output(source: Path, output: Path) -> None:
@@ -154,12 +162,8 @@ def _read_subject(
     pictures = look_at_pictures(folder, [image.file_name for image in labelled.images], audit)
     if has_labels:
         pictures.failures.update(_turned(labelled, pictures))
-    looks_of_others = {  # by the whole path: the last part may be that of several
-        str(path): look_at_pictures(
-            place, [image.file_name for image in read_labelled_set(place, UNLABELLED).images], audit
-        ).looks
-        for path, place in zip(options.against, others, strict=True)
-    }
+    others_seen = {str(path): _look_at(place, audit) for path, place in zip(options.against, others, strict=True)}
+    looks_of_others = {path: looks for path, (looks, _) in others_seen.items()}  # by the whole path: names may be equal
     known = find_known(pictures.looks, looks_of_others, predictor.metadata.details)
     counted: tuple[LabelledImage, ...] = ()
     excluded: tuple[str, ...] = ()
@@ -170,12 +174,33 @@ def _read_subject(
             if image.label_file is not None and image.file_name not in pictures.failures
         )
         if not usable:
-            raise ValueError(f"{source}: expected images that can be read, with labels, got none")
+            reasons = _why_unusable(labelled, pictures)
+            raise ValueError(f"{source}: expected images that can be read, with labels, got none{reasons}")
         recoded = recode(replace(labelled, images=usable), plan.class_map, True, str(source))
         names = set(known.counted([image.file_name for image in recoded.images], options.keeps_known))
         counted = tuple(image for image in recoded.images if image.file_name in names)
         excluded = recoded.excluded
-    return Subject(source.name, labelled, pictures, known, counted, plan, excluded, options.keeps_known)
+    name = source.absolute().name  # that of `.` too
+    num_not_compared = sum(num for _, num in others_seen.values())
+    return Subject(name, labelled, pictures, known, num_not_compared, counted, plan, excluded, options.keeps_known)
+
+
+def _look_at(place: Path, audit: AuditOptions) -> tuple[dict[str, Look], int]:
+    """Return the looks of the pictures in a folder, and how many files are links or no readable pictures."""
+    found = read_labelled_set(place, UNLABELLED)
+    seen = look_at_pictures(place, [image.file_name for image in found.images], audit)
+    return seen.looks, len(seen.failures.keys() | {one.file for one in found.findings if one.severity == ERROR})
+
+
+def _why_unusable(labelled: LabelledSet, pictures: Pictures) -> str:
+    """Return a line on the pictures that cannot be used and one on the labels that were not taken, each if any."""
+    failed = [f"{name}: {reason}" for name, reason in pictures.failures.items()]
+    spared = [f"{one.file}: {one.detail}" for one in labelled.findings if one.rule in _SPARED[1:]]
+    return "".join(
+        f"\n  {reasons[0]}" + (f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else "")
+        for reasons in (failed, spared)
+        if reasons
+    )
 
 
 def _plan(source: Path, labelled: LabelledSet, predictor: Predictor, options: EvaluateOptions) -> ClassPlan:
@@ -203,8 +228,14 @@ def _turned(labelled: LabelledSet, pictures: Pictures) -> dict[str, str]:
     }
 
 
-def _predict(subject: Subject, source: Path, predictor: Predictor, options: EvaluateOptions) -> RunSummary:
-    """Predict every image that can be read; of a labelled set as it is stored, where its labels lie."""
+def _predict(
+    subject: Subject,
+    source: Path,
+    predictor: Predictor,
+    options: EvaluateOptions,
+    judge: Callable[[RunSummary], None],
+) -> RunSummary:
+    """Predict every image that can be read, of a labelled set as it is stored, where its labels lie; then judge."""
     root = subject.labelled.root
     images = [SourceImage(root / name, name) for name in subject.pictures.looks]
     if source.is_file():  # unpacked anew each time: an unfinished run knows its images by the archive's age
@@ -212,4 +243,11 @@ def _predict(subject: Subject, source: Path, predictor: Predictor, options: Eval
         for image in images:
             os.utime(image.path, ns=(age, age))
     output = OutputOptions(options.output, (), has_pictures=False)
-    return predict_images(predictor, images, output, apply_exif=subject.plan is None, is_resumed=options.is_resumed)
+    return predict_images(
+        predictor,
+        images,
+        output,
+        apply_exif=subject.plan is None,
+        is_resumed=options.is_resumed,
+        conclude=judge,
+    )

@@ -16,7 +16,6 @@ from maskdet.reporting import plots
 from maskdet.reporting.cards import GalleryCard
 from maskdet.reporting.embedding import MAX_TOTAL_BYTES, fit_photos
 from maskdet.reporting.html import FigureBlock, Tile, html_template, write_html
-from maskdet.reporting.page_content import run_warnings
 from maskdet.reporting.page_figures import Plot
 from maskdet.reporting.palette import CLASS_STYLES, class_style, text_rgb
 from maskdet.reporting.summary_tables import (
@@ -95,7 +94,7 @@ def labelled_page(
         stated: Metric key → what the model states of itself, on the set that it was made for; may be empty.
         cards: Of the gallery.
     """
-    metrics = _as_validation(measures.metrics)
+    metrics = as_validation(measures.metrics)
     headline = headline_table(metrics)
     headline.header[1] = "this set"
     by_class = class_table(metrics, measures.judged)
@@ -105,7 +104,7 @@ def labelled_page(
     return EvaluationPage(
         title=frame.title,
         subtitle=frame.subtitle,
-        warnings=[*frame.warnings, *run_warnings({}, metrics, measures.judged)],
+        warnings=list(frame.warnings),
         tiles=[_tile(metrics, key, label) for key, label in _TILES.items()],
         interval_note=f"Below each figure its 95 % interval, from {measures.num_groups} groups of look-alike images "
         "drawn anew again and again."
@@ -201,7 +200,7 @@ def write_evaluation_page(page: EvaluationPage, path: Path) -> int:
     return write_html(text, path)
 
 
-def _as_validation(metrics: Summary) -> Summary:
+def as_validation(metrics: Summary) -> Summary:
     """Return the metrics under the keys that the tables of the report read."""
     return {key.replace("test", "val", 1): value for key, value in metrics.items()}
 

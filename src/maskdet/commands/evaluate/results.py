@@ -12,7 +12,7 @@ from maskdet.commands.evaluate.cards import SetCardSource, labelled_cards, unlab
 from maskdet.commands.evaluate.classes import ClassPlan, best_on_each_face
 from maskdet.commands.evaluate.known import Known
 from maskdet.commands.evaluate.measures import IOU_THRESHOLD, Measures, measure
-from maskdet.commands.evaluate.page import Frame, labelled_page, unlabelled_page, write_evaluation_page
+from maskdet.commands.evaluate.page import Frame, as_validation, labelled_page, unlabelled_page, write_evaluation_page
 from maskdet.commands.evaluate.printout import print_found, print_measures
 from maskdet.commands.evaluate.tables import SetTables, label_tables
 from maskdet.data.known_images import Pictures
@@ -22,9 +22,13 @@ from maskdet.evaluation.matching import above_threshold
 from maskdet.evaluation.pooling import EvaluationTables
 from maskdet.inference.counts import counted_text
 from maskdet.inference.predictor import Predictor
+from maskdet.reporting.page_content import run_warnings
 from maskdet.reporting.picture import JudgedTables
-from maskdet.schema import ANNOTATIONS, IMAGES, write_table
+from maskdet.schema import ANNOTATIONS, IMAGES, PREDICTIONS, write_table
 from maskdet.stages.rounded_files import write_rounded_json
+
+FEW_GROUPS = 20
+"""Below so many groups of look-alike images an interval is called rough."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class Subject:
         labelled: Its images, with labels or without.
         pictures: What was seen of them.
         known: Which of them the model knows.
+        num_not_compared: Files of the sets given by --against that are no readable pictures.
         counted: Images that figures are made of, in this project's classes; empty without labels.
         plan: How classes go together; None: the set has no labels.
         excluded: Labelled images left out for a class.
@@ -46,6 +51,7 @@ class Subject:
     labelled: LabelledSet
     pictures: Pictures
     known: Known
+    num_not_compared: int
     counted: tuple[LabelledImage, ...]
     plan: ClassPlan | None
     excluded: tuple[str, ...]
@@ -95,7 +101,9 @@ def write_results(
     num_images: int,
     num_replicates: int,
 ) -> dict:
-    """Write the tables of the labels, `metrics.json` and `evaluation.html`, the page last, and print the figures.
+    """Write the tables, `metrics.json` and `evaluation.html`, the page last, and print the figures.
+
+    Nothing is written before everything is known, and files of an earlier run that do not belong to this one go.
 
     Args:
         subject: The set; its folder still has the images.
@@ -113,27 +121,31 @@ def write_results(
     found = _Found(predictions, dict(predictor.metadata.score_thresholds), subject.plan is not None, failures)
     notes = _notes(subject)
     if subject.plan is None:
-        measures, record = None, _record(subject, found, predictor)
+        labels, measures, record = None, None, _record(subject, found, predictor)
         cards = unlabelled_cards(list(subject.pictures.looks), found.shown, _card_source(subject, None), num_images)
         frame = _frame(subject, found, predictor, notes)
         page = unlabelled_page(frame, len(subject.pictures.looks), found.shown, found.thresholds, cards)
     else:
         labels = label_tables(subject.counted, subject.pictures.looks, subject.name)
-        write_table(labels.images, output / "images.parquet", IMAGES)
-        write_table(labels.annotations, output / "annotations.parquet", ANNOTATIONS)
         groups = subject.known.groups
         measures = measure(labels, predictions, subject.plan, found.thresholds, groups, num_replicates)
         record = _record(subject, found, predictor) | measures.metrics | _counted_record(subject, labels, measures)
-        notes += _class_notes(subject.plan, measures)
+        notes += _class_notes(subject.plan, measures) + _limits(labels, measures)
         cards = labelled_cards(_card_source(subject, measures), num_images)
         page = labelled_page(_frame(subject, found, predictor, notes), measures, _stated(details), cards)
-    write_rounded_json(record, output / "metrics.json")
+    for name in ("evaluation.html", "metrics.json", "images.parquet", "annotations.parquet"):
+        (output / name).unlink(missing_ok=True)  # old figures must not stand beside new tables, whenever a run ends
+    write_table(predictions, output / "predictions.parquet", PREDICTIONS)
+    if labels is not None:
+        write_table(labels.images, output / "images.parquet", IMAGES)
+        write_table(labels.annotations, output / "annotations.parquet", ANNOTATIONS)
+    write_rounded_json(record | {"notes": notes}, output / "metrics.json")
     write_evaluation_page(page, output / "evaluation.html")
     print(f"set      {subject.name}: {page.subtitle}")
     for note in notes:
         print(f"note     {note}")
     print_found(found.counts) if measures is None else print_measures(measures)
-    names = ["predictions.parquet", *(["images.parquet", "annotations.parquet"] if subject.plan else [])]
+    names = ["predictions.parquet", *(["images.parquet", "annotations.parquet"] if labels else [])]
     for name in (*names, "metrics.json", "evaluation.html"):
         print(f"wrote    {output / name}")
     return record
@@ -170,6 +182,9 @@ def _notes(subject: Subject) -> list[str]:
         "Images listed in a set of the project that the model was not trained on, by its own word": len(
             subject.known.elsewhere
         ),
+        "Files of --against that are links or no readable pictures, so that copies of them are counted": (
+            subject.num_not_compared
+        ),
         "Images without labels, predicted and counted in no figure": subject.num_without_labels,
         "Images left out, as they show a dropped class (--drop)": len(subject.excluded),
     }
@@ -194,9 +209,24 @@ def _class_notes(plan: ClassPlan, measures: Measures) -> list[str]:
         f"another class, --class {name}={name} as false alarms."
         for name, count in measures.num_left_out.items()
     ]
+    return notes
+
+
+def _limits(labels: SetTables, measures: Measures) -> list[str]:
+    """Say what the figures rest on where that is little, or other than tools of the set's format would count."""
+    notes = []
+    if labels.num_difficult:
+        notes.append(
+            f"Boxes that are marked difficult, or as a crowd: {labels.num_difficult}. Here they count as any face; the "
+            "evaluation of COCO and VOC ignores them, so that recall and AP usually come out higher there."
+        )
     if measures.num_groups < 2:
         notes.append("There are no intervals: all images look alike, or there is but one.")
-    return notes
+    elif measures.num_groups < FEW_GROUPS:
+        notes.append(
+            f"Only {measures.num_groups} groups of look-alike images: the intervals are rough, rather too narrow."
+        )
+    return notes + run_warnings({}, as_validation(measures.metrics), measures.judged)
 
 
 def _frame(subject: Subject, found: _Found, predictor: Predictor, notes: Sequence[str]) -> Frame:
@@ -296,7 +326,11 @@ def _counted_record(subject: Subject, labels: SetTables, measures: Measures) -> 
     plan = asdict(subject.plan) if subject.plan else {}
     return {
         "iou_threshold": IOU_THRESHOLD,
-        "labels": {"num_clipped": labels.num_clipped, "num_dropped": labels.num_dropped},
+        "labels": {
+            "num_clipped": labels.num_clipped,
+            "num_dropped": labels.num_dropped,
+            "num_difficult": labels.num_difficult,
+        },
         "classes": plan | {"left_out": dict(measures.num_left_out)},
         "intervals": {
             "confidence": CONFIDENCE,

@@ -33,6 +33,11 @@ class SetTables:
     num_clipped: int
     num_dropped: int
 
+    @property
+    def num_difficult(self) -> int:
+        """Return how many boxes are marked difficult, crowds among them."""
+        return int(self.annotations["is_difficult"].sum())
+
 
 def label_tables(images: Sequence[LabelledImage], looks: Mapping[str, Look], source: str) -> SetTables:
     """Return the tables of labelled images, their boxes put right as a repair by `maskdet audit` would.
