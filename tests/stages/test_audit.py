@@ -110,6 +110,12 @@ def test_the_format_can_be_said(tmp_path):
         run_audit(clean.folder, output=tmp_path / "audit", format_name="coco", options=OPTIONS)
 
 
+def test_the_folder_of_the_shell_has_a_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(write_clean_set(tmp_path / "set", 2).folder)
+    run_audit(Path(), output=tmp_path / "audit", options=OPTIONS)
+    assert "<title>Audit of set</title>" in (tmp_path / "audit/audit.html").read_text(encoding="utf-8")
+
+
 def test_what_cannot_be_audited_is_refused(tmp_path):
     with pytest.raises(ValueError, match="absent: expected a folder or a zip archive, found nothing"):
         run_audit(tmp_path / "absent", output=tmp_path / "audit")

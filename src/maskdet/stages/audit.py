@@ -92,7 +92,7 @@ def run_audit(
         others = [read_labelled_set(other) for other in folders]
         findings = audit_set(labelled, options or AuditOptions(), others)
         write_findings(findings, output / "findings.csv")
-        page = build_audit_page(labelled, findings, source.name)
+        page = build_audit_page(labelled, findings, source.absolute().name)
         write_audit_page(page, output / "audit.html")
         print_counts(labelled, findings)
         changes = repair_set(labelled, findings, repair) if repair is not None else []
