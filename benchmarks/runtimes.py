@@ -17,11 +17,12 @@ import torch
 from effdet import DetBenchPredict
 from effdet.config import set_config_readonly, set_config_writeable
 
-from maskdet.commands.benchmark.command import available_threads, file_contenders, source_contenders, time_and_write
-from maskdet.commands.benchmark.contenders import Contender
+from maskdet.commands.benchmark.command import file_contenders, source_contenders, time_and_write
+from maskdet.commands.benchmark.contenders import PLAIN_TORCH, Contender
 from maskdet.commands.export.files import INT8, OPENVINO, FileWriter
 from maskdet.commands.export.inputs import calibration_images
 from maskdet.commands.export.source import ExportSource, open_source
+from maskdet.reporting.machine import num_usable_cores
 
 RUNTIMES = ["onnx", "openvino", "torch"]
 
@@ -64,7 +65,7 @@ def main() -> None:
     parser.add_argument("model", nargs="?", type=Path)
     parser.add_argument("--size", type=int, help="side of the input in pixels; default: the model's own")
     parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--threads", type=int, default=available_threads())
+    parser.add_argument("--threads", type=int, default=num_usable_cores())
     parser.add_argument("--output", type=Path, default=Path("reports/benchmarks"))
     options = parser.parse_args()
     try:
@@ -77,7 +78,7 @@ def main() -> None:
         calibration = calibration_images(source.metadata.framing, source.fold)
         int8 = FileWriter(source, Path(folder), calibration).write_file(OPENVINO, INT8)
         contenders = source_contenders(source, Path(folder), RUNTIMES, [1], options.threads)
-        contenders += file_contenders(int8.path, ["openvino"], [1], options.threads, "")
+        contenders += file_contenders(int8.path, ["openvino"], [1], options.threads, {PLAIN_TORCH: source.metadata})
         contenders.append(effdet_contender(source))
         time_and_write(contenders, options.threads, options.seconds, [], options.output)
 

@@ -2,9 +2,11 @@
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,9 +20,13 @@ from maskdet.commands.benchmark import contenders as runtime_contenders
 from maskdet.commands.benchmark import round_robin
 from maskdet.commands.benchmark.command import parse_numbers, run_benchmark, summarize
 from maskdet.commands.benchmark.contenders import PLAIN_TORCH, Contender, plain_torch_contender, runtime_contender
-from maskdet.commands.benchmark.round_robin import MIN_ROUNDS, NUM_WARM_UPS, speed_ratio, time_in_turns
+from maskdet.commands.benchmark.round_robin import MIN_ROUNDS, NUM_WARM_UPS, Timing, speed_ratio, time_in_turns
+from maskdet.inference.metadata import METADATA_KEY, ModelMetadata
 from maskdet.inference.runtime import open_runtime
 from maskdet.inference.suppression import select
+from maskdet.models.export.onnx_file import save_graph
+
+FILE_KINDS = ("onnx fp32", "openvino fp32")
 
 
 def sleeper(name: str, seconds: float, log: list, batch_size: int = 1) -> Contender:
@@ -66,6 +72,36 @@ def test_the_interval_is_the_exact_one_of_the_median(ratios):
     assert found.high >= ordered[len(ratios) - rank - 1]
 
 
+def test_every_model_is_held_to_its_own_plain_torch():
+    times = {"a, plain torch": 0.1, "a, onnx fp32": 0.05, "b, plain torch": 0.4, "b, onnx fp32": 0.2}
+    timings = [
+        Timing(Contender(name, SIZE, 1, None, f"{name[0]}, {PLAIN_TORCH}"), np.full(8, seconds), np.full(8, seconds))
+        for name, seconds in times.items()
+    ]
+    unknown = Timing(Contender("c.onnx, onnx fp32", SIZE, 1, None, None), np.full(8, 0.1), np.full(8, 0.1))
+    rows = {row.name: row for row in summarize([*timings, unknown])}
+    assert {name: rows[name].speed_ratio for name in times} == dict(zip(times, (1.0, 2.0, 1.0, 2.0), strict=True))
+    assert rows["c.onnx, onnx fp32"].speed_ratio is None
+    assert rows["c.onnx, onnx fp32"].cells()[-1] == "–"
+
+
+def test_a_picture_is_asked_for_once_a_round_and_only_when_its_turn_comes():
+    asked, log = [], []
+
+    class Pictures(Sequence):
+        def __len__(self):
+            return 1_000_000
+
+        def __getitem__(self, place):
+            asked.append(place)
+            return np.full((2, 2, 3), place, np.uint8)
+
+    time_in_turns([sleeper("one", 0, log), sleeper("pairs", 0, log, 2)], Pictures(), seconds=1e-9, pause=0)
+    starts = [*range(NUM_WARM_UPS), *range(MIN_ROUNDS)]
+    assert asked == [place for start in starts for place in (start, start + 1)]
+    assert dict(log[-2:]) == {"one": [2], "pairs": [2, 3]}
+
+
 def test_too_few_rounds_have_no_interval():
     found = speed_ratio(np.ones(3), np.ones(3))
     assert (found.median, found.low, found.high) == (1.0, None, None)
@@ -82,9 +118,11 @@ def fast(monkeypatch):
     monkeypatch.setattr(round_robin, "NUM_WARM_UPS", 1)
 
 
-def test_a_model_is_timed_with_every_runtime_against_torch(fast, tmp_path, capsys):
+def test_models_are_timed_with_every_runtime_against_torch(fast, tmp_path, capsys):
+    train, stranger = released().folder / "train", tmp_path / "stranger.onnx"
+    save_graph(onnx.load(released().onnx_path), stranger, {METADATA_KEY: stranger_metadata().to_json()})
     rows = run_benchmark(
-        [released().folder / "train", released().onnx_path],
+        [train, released().onnx_path, stranger],
         runtimes=["onnx", "openvino", "torch"],
         image_sizes=[SIZE],
         batch_sizes=[1, 2],
@@ -92,9 +130,11 @@ def test_a_model_is_timed_with_every_runtime_against_torch(fast, tmp_path, capsy
         seconds=0.1,
         output=tmp_path,
     )
-    kinds = [PLAIN_TORCH, "onnx fp32", "openvino fp32", "reference.onnx, onnx fp32", "reference.onnx, openvino fp32"]
+    kinds = [f"{train}, {PLAIN_TORCH}"]
+    kinds += [f"{model}, {kind}" for model in (train, released().onnx_path, stranger) for kind in FILE_KINDS]
     assert [(row.name, row.batch_size) for row in rows] == [(kind, batch) for kind in kinds for batch in (1, 2)]
-    assert all(row.speed_ratio > 0 and row.num_rounds >= MIN_ROUNDS for row in rows)
+    assert all(row.num_rounds >= MIN_ROUNDS for row in rows)
+    assert {row.name for row in rows if row.speed_ratio is None} == {f"{stranger}, {kind}" for kind in FILE_KINDS}
     assert all(0 < row.network_ms < row.median_ms for row in rows)
     record = json.loads((tmp_path / "runtimes.json").read_text())
     assert [row["name"] for row in record["rows"]] == [row.name for row in rows]
@@ -102,7 +142,13 @@ def test_a_model_is_timed_with_every_runtime_against_torch(fast, tmp_path, capsy
     text = (tmp_path / "runtimes.md").read_text()
     assert text in capsys.readouterr().out
     assert record["machine"] in text
-    assert f"| {PLAIN_TORCH} | {SIZE} | 2 |" in text
+    assert f"| {train}, {PLAIN_TORCH} | {SIZE} | 2 |" in text
+
+
+def stranger_metadata() -> ModelMetadata:
+    """Return the metadata of the release, trained with another seed."""
+    metadata = open_runtime(released().onnx_path).metadata
+    return replace(metadata, details={**metadata.details, "config": {**metadata.details["config"], "seed": 1}})
 
 
 def test_contenders_run_the_whole_way_and_leave_the_detector_as_it_was(monkeypatch):
@@ -137,13 +183,27 @@ def test_numbers_of_an_option():
         ({"runtimes": ["tpu"]}, "--runtimes: expected names out of onnx, openvino, torch, got tpu"),
         ({"batch_sizes": [0]}, "--batch: expected numbers of images from 1 on"),
         ({"seconds": 0}, "expected threads >= 1 and seconds > 0"),
-        ({"runtimes": ["torch"]}, "expected models that torch can run"),
+        ({"runtimes": ["torch"]}, r"reference\.onnx: expected a model that torch can run"),
     ],
 )
 def test_what_cannot_be_timed_is_refused(options, message, tmp_path):
     wanted = {"runtimes": ["onnx"], "image_sizes": [], "batch_sizes": [1], "num_threads": 1, "seconds": 0.1} | options
     with pytest.raises(ValueError, match=message):
         run_benchmark([released().onnx_path], output=tmp_path, **wanted)
+
+
+def test_a_file_that_no_runtime_can_run_is_refused_beside_others_too(tmp_path):
+    (tmp_path / "model.xml").write_text("<net/>")
+    with pytest.raises(ValueError, match=r"model\.xml: expected a model that onnx can run"):
+        run_benchmark(
+            [released().onnx_path, tmp_path / "model.xml"],
+            runtimes=["onnx"],
+            image_sizes=[],
+            batch_sizes=[1],
+            num_threads=1,
+            seconds=0.1,
+            output=tmp_path,
+        )
 
 
 def test_the_command_times_files_or_says_why_not(tmp_path, monkeypatch):

@@ -1,7 +1,6 @@
 """`maskdet benchmark`: how long models take from pixels to faces, with every runtime, against plain torch."""
 
-import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -11,11 +10,18 @@ import numpy as np
 import torch
 
 from maskdet.atomic import atomic_file
-from maskdet.commands.benchmark.contenders import PLAIN_TORCH, Contender, plain_torch_contender, runtime_contender
+from maskdet.commands.benchmark.contenders import (
+    PLAIN_TORCH,
+    Contender,
+    able_runtimes,
+    baseline_name,
+    plain_torch_contender,
+    runtime_contender,
+)
 from maskdet.commands.benchmark.round_robin import Timing, speed_ratio, time_in_turns
-from maskdet.commands.export.inputs import check_sources, load_image
+from maskdet.commands.export.inputs import Pictures, check_sources
 from maskdet.commands.export.source import ExportSource, open_source, precision_details
-from maskdet.inference.metadata import METADATA_KEY
+from maskdet.inference.metadata import METADATA_KEY, ModelMetadata
 from maskdet.inference.runtime import RUNTIMES, Runtime, open_runtime
 from maskdet.models.onnx import export_onnx
 from maskdet.reporting.machine import machine_text
@@ -31,14 +37,15 @@ class BenchmarkRow:
     """One line of the table.
 
     Attributes:
-        name: The model and what runs it.
+        name: What runs it; where several models are timed, the model before that.
         image_size: Side of the network's input in pixels.
         batch_size: Images at once.
         median_ms: Of a batch, from pixels to faces.
         p95_ms: Nineteen of twenty batches took less.
         images_per_second: At the median.
         network_ms: Median of the network's part.
-        speed_ratio: How many times as fast as plain torch at this size and batch; None where that was not timed.
+        speed_ratio: How many times as fast as its own model in plain torch at this size and batch; None where that was
+            not timed or is not known.
         speed_ratio_95: Its 95 % interval over rounds; None where there were too few.
         num_rounds: What all this rests on.
     """
@@ -78,7 +85,8 @@ def run_benchmark(
 
     Args:
         models: Folders of `train` and `.safetensors` are exported as ONNX for each size and are the baseline in plain
-            torch; model files run at their own size. None: the model that the package ships.
+            torch; model files run at their own size, and are held to the one of these whose settings they carry.
+            None: the model that the package ships.
         runtimes: Keys of `RUNTIMES`; each runs the files that it can.
         image_sizes: Sides of the input in pixels, for what is exported here; none: the model's own.
         batch_sizes: Images at once.
@@ -92,21 +100,28 @@ def run_benchmark(
 
     Raises:
         FileNotFoundError: If a model or an image is missing.
-        ValueError: If a model is of another kind, a number is out of range, or nothing can run what is named.
+        ValueError: If a model is of another kind, a number is out of range, or no chosen runtime can run a model.
     """
     _check_numbers(runtimes, batch_sizes, num_threads, seconds)
     torch.set_num_threads(num_threads)
+    chosen = list(dict.fromkeys(models)) or [None]
+    for model in chosen:
+        if not _is_source(model):
+            able_runtimes(model, runtimes)
+    sources = {
+        model: [open_source(model, size) for size in image_sizes or [None]] for model in chosen if _is_source(model)
+    }
     with TemporaryDirectory(prefix="maskdet-benchmark-") as folder:
         contenders: list[Contender] = []
-        for model in models or [None]:
-            if model is None or model.is_dir() or model.suffix.lower() == ".safetensors":
-                for size in image_sizes or [None]:
-                    source = open_source(model, size)
-                    contenders += source_contenders(source, Path(folder), runtimes, batch_sizes, num_threads)
-            else:
-                contenders += file_contenders(model, runtimes, batch_sizes, num_threads, f"{model.name}, ")
-        if not contenders:
-            raise ValueError(f"expected models that {', '.join(runtimes)} can run, got {[str(m) for m in models]}")
+        prefixes = {model: f"{model}, " if len(chosen) > 1 else "" for model in chosen}
+        plain = {f"{prefixes[model]}{PLAIN_TORCH}": at_sizes[0].metadata for model, at_sizes in sources.items()}
+        for number, model in enumerate(chosen):
+            own_folder = Path(folder, str(number))  # models may share a name and a size
+            own_folder.mkdir()
+            for source in sources.get(model, []):
+                contenders += source_contenders(source, own_folder, runtimes, batch_sizes, num_threads, prefixes[model])
+            if model not in sources:
+                contenders += file_contenders(model, runtimes, batch_sizes, num_threads, plain, prefixes[model])
         return time_and_write(contenders, num_threads, seconds, images, output)
 
 
@@ -114,20 +129,16 @@ def time_and_write(
     contenders: Sequence[Contender], num_threads: int, seconds: float, images: Sequence[Path], output: Path
 ) -> list[BenchmarkRow]:
     """Time contenders, print the table and write it; see `run_benchmark`."""
-    pictures = [load_image(source) for source in check_sources(images)]
+    pictures = Pictures(check_sources(images))
     rows = summarize(time_in_turns(contenders, pictures, seconds))
-    record = {"machine": machine_text(), "threads": num_threads, "libraries": _versions(), "images": len(pictures)}
+    num_shown = min(len(pictures), rows[0].num_rounds + max(row.batch_size for row in rows) - 1)
+    record = {"machine": machine_text(), "threads": num_threads, "libraries": _versions(), "images": num_shown}
     text = markdown(rows, record)
     print(text)
     write_json({**record, "rows": [vars(row) for row in rows]}, output / f"{REPORT_NAME}.json")
     with atomic_file(output / f"{REPORT_NAME}.md") as temporary:
         temporary.write_text(text, encoding="utf-8")
     return rows
-
-
-def available_threads() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def parse_numbers(text: str, option: str) -> list[int]:
@@ -158,39 +169,71 @@ def _check_numbers(runtimes: Sequence[str], batch_sizes: Sequence[int], num_thre
 
 
 def source_contenders(
-    source: ExportSource, folder: Path, runtimes: Sequence[str], batch_sizes: Sequence[int], num_threads: int
+    source: ExportSource,
+    folder: Path,
+    runtimes: Sequence[str],
+    batch_sizes: Sequence[int],
+    num_threads: int,
+    prefix: str = "",
 ) -> list[Contender]:
-    """Return plain torch, where it is among the runtimes, and the model's ONNX file in each of the others."""
-    size, found = source.metadata.size, []
+    """Return plain torch, where it is among the runtimes, and the model's ONNX file in each of the others.
+
+    Args:
+        source: The model.
+        folder: Where its file goes; what lies there of this name and size is replaced.
+        runtimes: Keys of `RUNTIMES`.
+        batch_sizes: Images at once.
+        num_threads: Of every runtime.
+        prefix: Of the names, where other models are timed too.
+    """
+    size, name, found = source.metadata.size, f"{prefix}{PLAIN_TORCH}", []
     if "torch" in runtimes:
-        found += [plain_torch_contender(source.detector, source.metadata, size, batch) for batch in batch_sizes]
+        found += [plain_torch_contender(source.detector, source.metadata, size, batch, name) for batch in batch_sizes]
     others = [name for name in runtimes if name != "torch"]
     if others:
         path = folder / f"{source.name}-{size}.onnx"
         properties = {METADATA_KEY: precision_details(source, "onnx", "fp32").to_json()}
         print(f"exporting {source.name} at {size} px", flush=True)
         export_onnx(source.detector, path, size, properties)
-        found += file_contenders(path, others, batch_sizes, num_threads, "")
+        found += file_contenders(path, others, batch_sizes, num_threads, {name: source.metadata}, prefix)
     return found
 
 
 def file_contenders(
-    path: Path, runtimes: Sequence[str], batch_sizes: Sequence[int], num_threads: int, prefix: str
+    path: Path,
+    runtimes: Sequence[str],
+    batch_sizes: Sequence[int],
+    num_threads: int,
+    plain: Mapping[str, ModelMetadata],
+    prefix: str = "",
 ) -> list[Contender]:
-    """Return a model file in each of the runtimes that can run it; the prefix tells files apart in the table.
+    """Return a model file in each of the runtimes that can run it.
+
+    Args:
+        path: The file.
+        runtimes: Keys of `RUNTIMES`.
+        batch_sizes: Images at once.
+        num_threads: Of every runtime.
+        plain: Name in plain torch → metadata, of the models that the file may have been made of.
+        prefix: Of the names, where other models are timed too.
 
     Raises:
         FileNotFoundError: If there is no such file.
+        ValueError: If none of the runtimes can run it.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: expected a model, found none")
-    able = [name for name in runtimes if path.suffix.lower() in RUNTIMES[name].suffixes]
-    loaded: list[Runtime] = [open_runtime(path, name, num_threads) for name in able]
+    loaded: list[Runtime] = [open_runtime(path, name, num_threads) for name in able_runtimes(path, runtimes)]
     return [
-        runtime_contender(runtime, batch, f"{prefix}{runtime.name} {_precision(runtime)}")
+        runtime_contender(
+            runtime, batch, f"{prefix}{runtime.name} {_precision(runtime)}", baseline_name(runtime.metadata, plain)
+        )
         for runtime in loaded
         for batch in batch_sizes
     ]
+
+
+def _is_source(model: Path | None) -> bool:
+    """Say whether a model is exported here; the others are files that run as they are."""
+    return model is None or model.is_dir() or model.suffix.lower() == ".safetensors"
 
 
 def _precision(runtime: Runtime) -> str:
@@ -198,19 +241,18 @@ def _precision(runtime: Runtime) -> str:
 
 
 def summarize(timings: Sequence[Timing]) -> list[BenchmarkRow]:
-    """Return a row a timing, each compared with plain torch at its size and batch size where that was timed too."""
-    baselines = {
-        (timing.contender.image_size, timing.contender.batch_size): timing.seconds
+    """Return a row a timing, each compared with its baseline at its size and batch size where that was timed too."""
+    seconds = {
+        (timing.contender.name, timing.contender.image_size, timing.contender.batch_size): timing.seconds
         for timing in timings
-        if timing.contender.name == PLAIN_TORCH
     }
-    return [_row(timing, baselines) for timing in timings]
+    return [_row(timing, seconds) for timing in timings]
 
 
-def _row(timing: Timing, baselines: dict[tuple[int, int], np.ndarray]) -> BenchmarkRow:
+def _row(timing: Timing, seconds: Mapping[tuple[str | None, int, int], np.ndarray]) -> BenchmarkRow:
     contender, milliseconds = timing.contender, timing.seconds * 1000  # (R,)
     median, p95 = np.quantile(milliseconds, [0.5, 0.95]).tolist()
-    baseline = baselines.get((contender.image_size, contender.batch_size))
+    baseline = seconds.get((contender.baseline, contender.image_size, contender.batch_size))
     ratio = None if baseline is None else speed_ratio(baseline, timing.seconds)
     has_interval = ratio is not None and ratio.low is not None and ratio.high is not None
     return BenchmarkRow(

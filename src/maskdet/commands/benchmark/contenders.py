@@ -2,8 +2,9 @@
 
 import copy
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from torch import nn
 from maskdet.boxes import clip_boxes
 from maskdet.inference.metadata import ModelMetadata
 from maskdet.inference.predictor import Predictor
-from maskdet.inference.runtime import Runtime
+from maskdet.inference.runtime import RUNTIMES, Runtime
 from maskdet.models.efficientdet import EfficientDetector
 
 PLAIN_TORCH = "plain torch"
@@ -37,16 +38,18 @@ class Contender:
     """Something that finds faces in a batch of images.
 
     Attributes:
-        name: What runs it and at which precision.
+        name: What runs it and at which precision; no other contender of this size and batch size has the name.
         image_size: Side of the network's input in pixels.
         batch_size: Images at once.
         detect: Finds the faces of (H, W, 3) uint8 images and returns what the network took of the time, in seconds.
+        baseline: Name of its own model in plain torch, which it is compared with; None: nobody knows that model.
     """
 
     name: str
     image_size: int
     batch_size: int
     detect: Callable[[Sequence[np.ndarray]], float]
+    baseline: str | None = PLAIN_TORCH
 
     def run(self, images: Sequence[np.ndarray]) -> Cost:
         """Find the faces of a batch and return what it took."""
@@ -84,7 +87,29 @@ class _WatchedModule:
         self.seconds += time.perf_counter() - self._begin
 
 
-def runtime_contender(runtime: Runtime, batch_size: int, name: str) -> Contender:
+def able_runtimes(path: Path, runtimes: Sequence[str]) -> list[str]:
+    """Return those of the runtimes that can run a model file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If none of them can.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: expected a model, found none")
+    able = [name for name in runtimes if path.suffix.lower() in RUNTIMES[name].suffixes]
+    if not able:
+        raise ValueError(f"{path}: expected a model that {' or '.join(runtimes)} can run, got another file")
+    return able
+
+
+def baseline_name(metadata: ModelMetadata, plain: Mapping[str, ModelMetadata]) -> str | None:
+    """Return the name of the one model that was trained with the settings that a file carries; None: nobody knows."""
+    config = metadata.details.get("config")
+    same = [name for name, known in plain.items() if config and known.details.get("config") == config]
+    return same[0] if len(same) == 1 else None
+
+
+def runtime_contender(runtime: Runtime, batch_size: int, name: str, baseline: str | None = PLAIN_TORCH) -> Contender:
     """Return a model file as `Predictor` runs it, with the thresholds of its metadata."""
     watched = _WatchedRuntime(runtime)
     predictor = Predictor.of_runtime(watched)
@@ -94,11 +119,11 @@ def runtime_contender(runtime: Runtime, batch_size: int, name: str) -> Contender
         predictor.detect_batch(images)
         return watched.seconds - before
 
-    return Contender(name, runtime.metadata.size, batch_size, detect)
+    return Contender(name, runtime.metadata.size, batch_size, detect, baseline)
 
 
 def plain_torch_contender(
-    detector: EfficientDetector, metadata: ModelMetadata, image_size: int, batch_size: int
+    detector: EfficientDetector, metadata: ModelMetadata, image_size: int, batch_size: int, name: str = PLAIN_TORCH
 ) -> Contender:
     """Return the eager network with `EfficientDetector.detect`: decoding, the best candidates, torchvision's NMS.
 
@@ -109,6 +134,7 @@ def plain_torch_contender(
         metadata: Its framing and thresholds.
         image_size: Side of the input in pixels, a multiple of the detector's stride.
         batch_size: Images at once.
+        name: Of the contender, which is its own baseline.
     """
     framing = replace(metadata, size=image_size).framing
     watched, detector = _WatchedModule(detector.network), copy.copy(detector)
@@ -126,4 +152,4 @@ def plain_torch_contender(
             clip_boxes(frame.to_image(faces.boxes_xyxy.numpy()), image_wh)
         return watched.seconds - before
 
-    return Contender(PLAIN_TORCH, image_size, batch_size, detect)
+    return Contender(name, image_size, batch_size, detect, name)

@@ -51,7 +51,7 @@ def time_in_turns(
 
     Args:
         contenders: One or more; each is warmed up first.
-        images: (H, W, 3) uint8 each; a round takes the next ones, the same for all contenders.
+        images: (H, W, 3) uint8 each; a round takes the next ones, the same for all contenders, and asks for each once.
         seconds: When to stop; the round that has begun is ended, and there are `MIN_ROUNDS` at least.
         pause: Seconds before each run: idle threads of the one before must fall asleep.
         seed: Of the orders.
@@ -60,16 +60,18 @@ def time_in_turns(
         A timing a contender, in their order, of the same rounds.
     """
     rng = np.random.default_rng(seed)
-    for contender in contenders:
-        for number in range(NUM_WARM_UPS):
-            contender.run(_batch(images, number, contender.batch_size))
+    largest = max(contender.batch_size for contender in contenders)
+    for number in range(NUM_WARM_UPS):
+        batch = _batch(images, number, largest)
+        for contender in contenders:
+            contender.run(batch[: contender.batch_size])
     end = time.perf_counter() + seconds
     times: list[np.ndarray] = []  # R of (contenders, 2)
     while len(times) < MIN_ROUNDS or time.perf_counter() < end:
-        round_times = np.empty((len(contenders), 2))
+        round_times, batch = np.empty((len(contenders), 2)), _batch(images, len(times), largest)
         for place in rng.permutation(len(contenders)):
             time.sleep(pause)
-            cost = contenders[place].run(_batch(images, len(times), contenders[place].batch_size))
+            cost = contenders[place].run(batch[: contenders[place].batch_size])
             round_times[place] = cost.seconds, cost.network_seconds
         times.append(round_times)
     table = np.array(times)  # (R, contenders, 2)

@@ -20,6 +20,24 @@ _NUM_SCENES = 6  # two thirds of a round of `data.sample.scenes.SCHEDULE`: portr
 
 
 @dataclass(frozen=True)
+class Pictures(Sequence):
+    """Pictures as they are, decoded when asked for: nobody holds thousands of them in memory.
+
+    Attributes:
+        sources: Files of images, or indices of drawn scenes.
+    """
+
+    sources: tuple[Path | int, ...]
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def __getitem__(self, place: int) -> np.ndarray:
+        """Return one picture, (H, W, 3) uint8, RGB."""
+        return load_image(self.sources[place])
+
+
+@dataclass(frozen=True)
 class FramedImages(Sequence):
     """Network inputs, made when asked for: nobody holds hundreds of them in memory.
 
@@ -53,8 +71,9 @@ def check_sources(paths: Sequence[Path] = ()) -> tuple[Path | int, ...]:
 
     Raises:
         FileNotFoundError: If a path does not exist, or is a folder without images.
+        ValueError: If a path is a video.
     """
-    return (*range(_NUM_SCENES), *(_files_of(paths) if paths else ()))
+    return (*range(_NUM_SCENES), *(_files_of(paths, "--image") if paths else ()))
 
 
 def check_images(framing: Letterbox | Stretch, paths: Sequence[Path] = ()) -> FramedImages:
@@ -79,15 +98,18 @@ def calibration_images(
 
     Raises:
         FileNotFoundError: If the folder does not exist or has no images.
+        ValueError: If it is a video, or the project has no image of another fold.
     """
     image_dir, folds_path = root / "build/raw/images", root / "build/folds.parquet"
     if folder is not None:
-        files, origin = _files_of([folder]), f"the folder {folder.name}"
+        files, origin = _files_of([folder], "--calibration"), f"the folder {folder.name}"
     elif image_dir.is_dir() and folds_path.is_file():
         folds = read_table(folds_path, FOLDS)
         names = folds.loc[(folds["split_role"] == "fold") & (folds["fold"] != fold), "file_name"]
         files = tuple(image_dir / name for name in sorted(names))
         origin = "the folds of training" if fold is None else f"all folds but {fold}"
+        if not files:
+            raise ValueError(f"{folds_path}: expected images of {origin} to calibrate on, got none: name a folder")
     else:
         print("NOTE: no photos at hand (build/raw, or --calibration DIR): calibrated on drawn scenes, which photos are")
         print("NOTE: unlike; expect a larger loss than that of a file calibrated on photos, and measure it")
@@ -96,5 +118,8 @@ def calibration_images(
     return FramedImages(tuple(files[place] for place in chosen), framing, f"{len(chosen)} images of {origin}")
 
 
-def _files_of(paths: Sequence[Path]) -> tuple[Path, ...]:
-    return tuple(image.path for image in find_sources(list(paths)).images)
+def _files_of(paths: Sequence[Path], option: str) -> tuple[Path, ...]:
+    sources = find_sources(list(paths))
+    if sources.videos:
+        raise ValueError(f"{option}: expected pictures or folders of them, got the video {sources.videos[0]}")
+    return tuple(image.path for image in sources.images)
