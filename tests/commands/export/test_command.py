@@ -8,8 +8,10 @@ import re
 import shutil
 
 import numpy as np
+import onnx
 import pytest
 import torch
+from onnx import numpy_helper
 from typer.testing import CliRunner
 
 from exported_model import SCORE_THRESHOLDS, SIZE, released, scene_images
@@ -17,20 +19,18 @@ from maskdet.cli import app
 from maskdet.commands.export import files as export_files
 from maskdet.commands.export import inputs as export_inputs
 from maskdet.commands.export.command import ExportReport, parse_names, run_export
-from maskdet.commands.export.inputs import calibration_images
-from maskdet.commands.export.source import open_source
+from maskdet.commands.export.inputs import calibration_images, check_images
+from maskdet.commands.export.source import open_source, precision_details
 from maskdet.inference.metadata import METADATA_KEY, ModelMetadata
 from maskdet.inference.predictor import Predictor
 from maskdet.inference.runtimes.onnx import OnnxFile
 from maskdet.models.export.onnx_file import save_graph
-from maskdet.schema import PREDICTIONS, read_table
+from maskdet.schema import FOLDS, PREDICTIONS, read_table, write_table
 from training_world import folds_table, write_world
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    import onnx
-
     def copy_graph(detector, path, image_size, properties):
         assert image_size == SIZE
         save_graph(onnx.load(released().onnx_path), path, properties)
@@ -67,7 +67,7 @@ def test_every_kind_of_file_is_written_compared_and_scored(root, capsys):
         scoring_folder=root / "scoring",
         root=root,
     )
-    stem = f"tf_efficientdet_lite0-{SIZE}"
+    stem = f"tf_efficientdet_lite0-fold0-{SIZE}"
     names = [f"{stem}-{kind}" for kind in ("fp32.onnx", "fp32-nms.onnx", "int8.onnx", "int8-nms.onnx")]
     names += [f"{stem}-{kind}.xml" for kind in ("fp32", "int8")]
     assert [file.path.name for file in report.files] == names
@@ -102,6 +102,52 @@ def test_every_kind_of_file_is_written_compared_and_scored(root, capsys):
     np.testing.assert_allclose(ours.boxes_xyxy, theirs.boxes_xyxy, atol=0.01)
 
 
+def test_the_model_of_a_scoring_folder_is_compared_and_other_files_stay_on_record(root, capsys):
+    """Neither the files nor the report of one fold go for those of another."""
+    output, scoring = root / "exports", root / "exports/scoring"
+    output.mkdir()
+    (output / "other.onnx").write_text("of another fold")
+    earlier = [{"file": name, "format": "onnx"} for name in ("other.onnx", "gone.onnx")]
+    (output / "export.json").write_text(json.dumps({"files": earlier}))
+    run_export(root / "build/train/0", output, formats="openvino", scoring_folder=scoring, root=root)
+    stem = f"tf_efficientdet_lite0-fold0-{SIZE}-fp32"
+    assert f"{stem}.onnx: same as torch" in capsys.readouterr().out
+    assert metadata_of(scoring / "model.onnx").details["export"]["precision"] == "fp32"
+    record = json.loads((output / "export.json").read_text())["files"]
+    assert [entry["file"] for entry in record] == ["other.onnx", f"{stem}.xml"]
+    assert not (output / f"{stem}.onnx").exists()
+
+
+def test_a_scoring_folder_whose_model_differs_is_not_written(tmp_path, monkeypatch):
+    write_file = export_files.FileWriter.write_file
+
+    def write_without_classes(writer, file_format, precision):
+        file = write_file(writer, file_format, precision)
+        if file_format == "onnx":
+            distort_scores(file.path)
+        return file
+
+    monkeypatch.setattr(export_files.FileWriter, "write_file", write_without_classes)
+    with pytest.raises(ValueError, match=r"fp32\.onnx: expected 99\.5% of the detections to be those of torch"):
+        run_export(released().folder / "train", tmp_path, formats="openvino", scoring_folder=tmp_path / "scoring")
+    assert not list(tmp_path.iterdir())
+
+
+def distort_scores(path) -> None:
+    """Move every score of an ONNX file."""
+    model = onnx.load(path)
+    entries = model.graph.initializer
+    bias = next(entry for entry in entries if "class_net.predict" in entry.name and "bias" in entry.name)
+    bias.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(bias) + np.float32(0.1), bias.name))
+    save_graph(model, path, {entry.key: entry.value for entry in model.metadata_props})
+
+
+def test_another_size_is_on_file_beside_the_metrics():
+    own, other = (open_source(released().folder / "train", size) for size in (None, 2 * SIZE))
+    assert "metrics_at_size" not in precision_details(own, "onnx", "fp32").details["export"]
+    assert precision_details(other, "onnx", "fp32").details["export"]["metrics_at_size"] == SIZE
+
+
 def test_a_program_of_torch_carries_the_details_of_the_release(tmp_path, capsys):
     run_export(released().folder / "train", tmp_path, formats="torch_export", precisions="fp32,int8")
     assert "note: there is no torch_export in int8: left out" in capsys.readouterr().out
@@ -114,15 +160,8 @@ def test_a_program_of_torch_carries_the_details_of_the_release(tmp_path, capsys)
 
 def test_a_file_that_differs_from_torch_is_not_kept(tmp_path, monkeypatch):
     def distort(detector, path, image_size, properties):
-        import onnx
-        from onnx import numpy_helper
-
-        model = onnx.load(released().onnx_path)
-        bias = next(
-            entry for entry in model.graph.initializer if "class_net.predict" in entry.name and "bias" in entry.name
-        )
-        bias.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(bias) + np.float32(0.1), bias.name))
-        save_graph(model, path, properties)
+        shutil.copy(released().onnx_path, path)
+        distort_scores(path)
 
     monkeypatch.setattr(export_files, "export_onnx", distort)
     with pytest.raises(ValueError, match=r"fp32\.onnx: expected 99\.5% of the detections to be those of torch, got \d"):
@@ -145,6 +184,35 @@ def test_what_cannot_be_done_is_refused_before_anything_is_written(options, mess
     with pytest.raises(ValueError, match=message):
         run_export(released().folder / "train", tmp_path / "out", **options)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("inside", ["", "exports"])
+def test_a_scoring_folder_that_would_hold_the_files_is_refused_before_anything_is_written(inside, tmp_path):
+    scoring = tmp_path / "scoring"
+    with pytest.raises(ValueError, match="--scoring-folder: expected a folder that does not hold the files, got"):
+        run_export(released().folder / "train", scoring / inside, scoring_folder=scoring)
+    assert not scoring.exists()
+
+
+def test_a_file_of_something_else_does_not_give_way_to_the_report(tmp_path):
+    (tmp_path / "export.json").write_text("[1]")
+    with pytest.raises(ValueError, match=r"export\.json: expected an earlier report, got"):
+        run_export(released().folder / "train", tmp_path)
+    assert (tmp_path / "export.json").read_text() == "[1]"
+
+
+def test_videos_and_folds_without_images_are_refused(root):
+    framing, film = open_source(root / "build/train/0").metadata.framing, root / "film.mp4"
+    film.write_bytes(b"no film")
+    with pytest.raises(ValueError, match=r"--calibration: expected pictures or folders of them, got the video .*film"):
+        calibration_images(framing, 0, film, root)
+    with pytest.raises(ValueError, match=r"--image: expected pictures or folders of them, got the video .*film"):
+        check_images(framing, [root / "build/raw/images", film])
+    write_table(folds_table().assign(fold=0), root / "build/folds.parquet", FOLDS)
+    with pytest.raises(
+        ValueError, match=r"folds\.parquet: expected images of all folds but 0 to calibrate on, got none"
+    ):
+        calibration_images(framing, 0, root=root)
 
 
 def test_a_model_of_another_kind_and_a_missing_project_are_named(root, tmp_path):

@@ -1,5 +1,6 @@
 """`maskdet export`: a trained detector as files that run elsewhere, each compared with torch before it is kept."""
 
+import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -70,7 +71,8 @@ def run_export(
 
     Args:
         model: See `open_source`.
-        output: The folder to write to: the files and `export.json`. What is refused is not written.
+        output: The folder to write to: the files and `export.json`, which keeps what it says of other files that still
+            lie there. What is refused is not written.
         formats: Keys of `FORMATS`, separated by commas.
         precisions: Of `PRECISIONS`, separated by commas.
         image_size: Side of the input in pixels; None: as the model says.
@@ -78,15 +80,16 @@ def run_export(
         calibration: See `calibration_images`.
         images: Files and folders to compare on, besides drawn scenes.
         is_evaluated: Whether the files are scored on the photos of the fold that the model has not seen.
-        scoring_folder: Where a folder goes that scores photos by itself, with the first of the precisions; None: none.
+        scoring_folder: Where a folder goes that scores photos by itself, with the highest precision; None: none.
         root: Of the project, with `build/` for calibration and evaluation.
 
     Raises:
         FileNotFoundError: If the model, an image or what the evaluation needs is missing.
         ValueError: If a name is unknown, no file is asked for, the model was trained on every image and is to be
             evaluated, the baseline of an evaluation is not asked for, an option has nothing to work on, the scoring
-            folder holds something else, or a file differs that must not: one of full precision from torch, one with
-            suppression inside from the one without; or nothing was found that could differ.
+            folder holds something else or is to hold the files, the folder has an `export.json` of something else, or
+            a file differs that must not: one of full precision from torch, one with suppression inside from the one
+            without; or nothing was found that could differ.
     """
     chosen = parse_names(formats, FORMATS, "--to"), parse_names(precisions, PRECISIONS, "--precision")
     _refuse_nothing(*chosen)
@@ -98,6 +101,9 @@ def run_export(
         raise ValueError(f"--evaluate: expected one of {', '.join(_EVALUATED)} among the formats, got {formats!r}")
     if scoring_folder is not None:
         check_scoring_folder(scoring_folder)
+        if output.resolve().is_relative_to(scoring_folder.resolve()):
+            raise ValueError(f"--scoring-folder: expected a folder that does not hold the files, got {scoring_folder}")
+    earlier = _earlier_records(output)
     source = open_source(model, image_size, root)
     truth = _ground_truth(source, root) if is_evaluated else None
     framing = source.metadata.framing
@@ -111,14 +117,21 @@ def run_export(
         expected = [_torch_candidates(source, pixels) for pixels in compared_on]
         print(f"compared with torch on {compared_on.description}, at {source.metadata.size} px:")
         for file in writer.write(*chosen, has_suppression):
-            _compare(file, source, compared_on, expected, report)
+            report.agreement[file.path.name] = _compare(file, source, compared_on, expected)
+            report.files.append(file)
         if truth is not None:
             _evaluate(report, source, truth, output)
         if scoring_folder is not None:
-            write_scoring_folder(writer.write_file(ONNX, chosen[1][0]).path, scoring_folder)
+            scored = next((file for file in report.files if (file.format, file.plain) == (ONNX, None)), None)
+            if scored is None:
+                scored = writer.write_file(ONNX, chosen[1][0])
+                _compare(scored, source, compared_on, expected)
+            write_scoring_folder(scored.path, scoring_folder)
             print(f"wrote {scoring_folder}: python {scoring_folder / 'score.py'} photo.jpg")
         report.files = [_move(file, output) for file in report.files]
-    write_json({"files": report.to_record()}, output / REPORT_FILE)
+    names = {file.path.name for file in report.files}
+    others = [record for record in earlier if record["file"] not in names]
+    write_json({"files": others + report.to_record()}, output / REPORT_FILE)
     print(f"wrote {len(report.files)} files to {output}; what is said here is in {REPORT_FILE}")
     return report
 
@@ -161,8 +174,7 @@ def _compare(
     source: ExportSource,
     images: FramedImages,
     expected: Sequence[Detections],
-    report: ExportReport,
-) -> None:
+) -> Agreement:
     """Run a file on the images, print how it compares, and refuse it where it must not differ."""
     if file.plain is not None:  # its precision may move boxes, the place of the suppression may not
         expected = _detect_all(file.plain, source, images)
@@ -176,8 +188,7 @@ def _compare(
             f"{file.path.name}: expected {MIN_SHARE:.1%} of the detections to be those of {other}, "
             f"got {compared.share:.1%}"
         )
-    report.agreement[file.path.name] = compared
-    report.files.append(file)
+    return compared
 
 
 def _detect_all(file: ExportedFile, source: ExportSource, images: FramedImages) -> list[Detections]:
@@ -196,6 +207,18 @@ def _evaluate(report: ExportReport, source: ExportSource, truth: GroundTruth, ou
     if plain:
         print(f"held-out photos of fold {source.fold}, difference from the first file:")
         print("\n".join(f"  {line}" for line in loss_lines(report.metrics, [file.path.name for file in plain])))
+
+
+def _earlier_records(output: Path) -> list[dict]:
+    """Return what an earlier report says of files that are still there."""
+    path = output / REPORT_FILE
+    if not path.is_file():
+        return []
+    try:
+        records = json.loads(path.read_text(encoding="utf-8"))["files"]
+        return [record for record in records if (output / record["file"]).is_file()]
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"{path}: expected an earlier report, got {error}") from error
 
 
 def _move(file: ExportedFile, output: Path) -> ExportedFile:

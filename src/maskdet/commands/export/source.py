@@ -24,16 +24,18 @@ class ExportSource:
     """A detector to export.
 
     Attributes:
-        name: What its files are called, without size and precision.
+        name: What its files are called, without size and precision; models of two folds have two names.
         detector: In eval mode, on the CPU.
         metadata: What the files will say of it, but for their precision.
         fold: The fold that it has not seen; None: it was trained on every image, or nobody knows.
+        own_size: Side of the input in pixels that thresholds and metrics on file are of.
     """
 
     name: str
     detector: EfficientDetector
     metadata: ModelMetadata
     fold: int | None
+    own_size: int
 
 
 def open_source(model: Path | None, image_size: int | None = None, root: Path = Path()) -> ExportSource:
@@ -63,14 +65,20 @@ def open_source(model: Path | None, image_size: int | None = None, root: Path = 
     config = metadata.details.get("config", {})
     known = _gather(path, root) | dict(metadata.details) | _read_details(path)
     thresholds = known.pop("score_thresholds", metadata.score_thresholds)
+    own_size, fold = metadata.size, config.get("fold")
     metadata = replace(metadata, size=size, score_thresholds=thresholds, details=known)
-    name = config["model"]["architecture"] if path.is_dir() else path.stem
-    return ExportSource(name, detector, metadata, config.get("fold"))
+    name = config["model"]["architecture"] + ("" if fold is None else f"-fold{fold}") if path.is_dir() else path.stem
+    return ExportSource(name, detector, metadata, fold, own_size)
 
 
 def precision_details(source: ExportSource, file_format: str, precision: str, **more: Any) -> ModelMetadata:
-    """Return the metadata of one file: that of the source, and under `export` how the file was made."""
+    """Return the metadata of one file: that of the source, and under `export` how the file was made.
+
+    Thresholds and metrics stay those of the model's own size; where the file has another, `metrics_at_size` says so.
+    """
     export = {"format": file_format, "precision": precision, **more}
+    if source.own_size != source.metadata.size:
+        export["metrics_at_size"] = source.own_size
     return replace(source.metadata, details={**source.metadata.details, "export": export})
 
 
