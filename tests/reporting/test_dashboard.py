@@ -73,7 +73,7 @@ def test_a_target_of_another_form_is_refused(target: str) -> None:
 
 def test_without_an_account_the_command_ends_with_one_line(tmp_path: Path) -> None:
     lonely = {key: value for key, value in os.environ.items() if not key.startswith("WANDB")}
-    command = [sys.executable, "-m", "maskdet.reporting.dashboard", "team/maskdet"]
+    command = [sys.executable, "-m", "maskdet.cli", "dashboard", "team/maskdet"]
     answer = subprocess.run(
         command,
         env=lonely | {"HOME": str(tmp_path), "NETRC": str(tmp_path / "netrc")},
@@ -83,6 +83,6 @@ def test_without_an_account_the_command_ends_with_one_line(tmp_path: Path) -> No
         timeout=120,
         check=False,
     )
-    assert answer.returncode == 1
+    assert answer.returncode == 2
     assert answer.stderr.strip().splitlines()[-1].startswith("error: expected a W&B account on this machine")
     assert "Traceback" not in answer.stderr
