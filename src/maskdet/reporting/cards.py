@@ -116,7 +116,7 @@ class CardSource:
     @cached_property
     def errors(self) -> DetectionErrors:
         """Return the kind of each shown detection and the faces that none comes near."""
-        shown = self.tables.predictions.loc[self.judged.detections.index]
+        shown = self.judged.detections.drop(columns="is_tp")
         return classify_errors(self.tables.images, self.tables.annotations, shown, self.iou_threshold)
 
     @cached_property
