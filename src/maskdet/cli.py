@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 SOME_FAILED, NOTHING_DONE, INTERRUPTED = 1, 2, 130
 
+MaxUnpackedMb = Annotated[float, typer.Option(min=1, metavar="MB", help="Largest size of an unpacked archive.")]
+"""The option `--max-unpacked-mb` of every command that opens archives."""
+
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
@@ -157,9 +160,7 @@ def convert(
         list[str] | None,
         typer.Option("--class", metavar="OLD=NEW", help="Rename a class; two may become one. Repeat it for each."),
     ] = None,
-    max_unpacked_mb: Annotated[
-        float, typer.Option(min=1, metavar="MB", help="Largest size of an unpacked archive.")
-    ] = 20_000,
+    max_unpacked_mb: MaxUnpackedMb = 20_000,
 ) -> None:
     """Convert a labelled set to another format, without loss.
 
@@ -198,9 +199,7 @@ def audit(
     max_megapixels: Annotated[
         float, typer.Option(min=0.01, metavar="MP", help="A picture that claims more is reported, never decoded.")
     ] = 50,
-    max_unpacked_mb: Annotated[
-        float, typer.Option(min=1, metavar="MB", help="Largest size of an unpacked archive.")
-    ] = 20_000,
+    max_unpacked_mb: MaxUnpackedMb = 20_000,
 ) -> None:
     """Say what is wrong with a labelled set: pictures, labels, copies; repair what can be repaired.
 
@@ -371,9 +370,7 @@ def evaluate(
         str | None, typer.Option(metavar="NAME", help="onnx, openvino or torch; default: what the model file is for.")
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, metavar="N", help="Of the model; default: all cores.")] = None,
-    max_unpacked_mb: Annotated[
-        float, typer.Option(min=1, metavar="MB", help="Largest size of an unpacked archive.")
-    ] = 20_000,
+    max_unpacked_mb: MaxUnpackedMb = 20_000,
 ) -> None:
     """Try a model on a set that it has not seen: gallery, and where there are labels metrics with intervals.
 
@@ -452,11 +449,8 @@ def dashboard(
     """
     from maskdet.reporting.dashboard import save_dashboard
 
-    try:
+    with _failing_in_a_line():
         typer.echo(save_dashboard(project))
-    except ValueError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(NOTHING_DONE) from error
 
 
 @contextmanager
