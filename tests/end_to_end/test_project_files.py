@@ -60,7 +60,7 @@ def test_a_stage_depends_on_all_code_that_it_runs(stage: str) -> None:
 @pytest.mark.parametrize("stage", ["train", "two_phase:classify"])
 def test_what_a_restart_compares_is_the_code_that_decides_the_result(stage: str) -> None:
     """Of the code that a training depends on, all that is no mere bookkeeping is in the key of its resume folder."""
-    bookkeeping = {"atomic.py", "training/resume.py"}
+    bookkeeping = {"atomic.py", "data/provenance.py", "training/resume.py"}
     code = set(importlib.import_module(EVERY_STAGE[stage]["cmd"].split()[2]).CODE)
     deps = {dep.removeprefix("src/maskdet/") for dep in EVERY_STAGE[stage]["deps"] if dep.startswith("src/")}
     assert code == {dep for dep in deps - bookkeeping if not dep.startswith("stages/")}

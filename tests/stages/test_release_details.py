@@ -7,7 +7,7 @@ import pytest
 from maskdet.schema import ANNOTATIONS, CLASS_NAMES, IMAGES, write_table
 from maskdet.stages import release_details
 from maskdet.stages.entry import Workspace
-from maskdet.stages.release_details import METRICS, fingerprint
+from maskdet.stages.release_details import METRICS
 from training_world import annotations_table, images_table, shrunk_config
 
 
@@ -51,12 +51,3 @@ def test_a_part_of_the_folds_is_no_ground_for_a_release(workspace):
     with pytest.raises(ValueError, match=r"split.train_folds: expected all 2 folds before a release, got \[1\]"):
         release_details.run(shrunk_config("split.train_folds=[1]"), workspace)
     assert not (workspace.root / "build/release").exists()
-
-
-def test_the_fingerprint_changes_with_pixels_and_labels_and_not_with_order():
-    images, annotations = images_table(), annotations_table()
-    same = fingerprint(images, annotations)
-    assert fingerprint(images[::-1], annotations[::-1]) == same
-    assert len(same) == 16
-    assert fingerprint(images.assign(sha256="0" * 64), annotations) != same
-    assert fingerprint(images, annotations.assign(class_name=CLASS_NAMES[0])) != same

@@ -20,12 +20,12 @@ from maskdet.data.framing import Letterbox
 from maskdet.evaluation.coco import coco_metrics
 from maskdet.models.weights import load_detector
 from maskdet.reporting.wandb_runs import group_name
-from maskdet.schema import ANNOTATIONS, CLASS_NAMES, PREDICTIONS, read_table
+from maskdet.schema import ANNOTATIONS, CLASS_NAMES, FOLDS, PREDICTIONS, read_table, write_table
 from maskdet.stages import predict
 from maskdet.stages.entry import Workspace
 from maskdet.training.fit import build_module
 from maskdet.training.prediction import predict_batches
-from training_world import FACES, file_name, shrunk_config
+from training_world import FACES, file_name, folds_table, shrunk_config, write_world
 from wandb_file import read_offline_runs
 
 from .conftest import EPOCHS
@@ -272,6 +272,15 @@ def test_a_run_folder_with_weights_of_its_own_is_predicted_with_these(trained, t
     (weights_dir(tmp_path) / "model.json").write_text(text.replace('"num_classes": 3', '"num_classes": 2'))
     with pytest.raises(ValueError, match=f"{tmp_path}.*expected weights"):
         predict.run(trained.cfg, Workspace(trained.root, tmp_path))
+
+
+def test_the_model_of_other_folds_is_not_scored_on_what_it_was_trained_on(trained, tmp_path):
+    write_world(tmp_path)
+    folds = folds_table()
+    write_table(folds.assign(fold=1 - folds["fold"]), tmp_path / "build/folds.parquet", FOLDS)
+    shutil.copytree(weights_dir(trained.root), weights_dir(tmp_path))
+    with pytest.raises(ValueError, match=r"build/train/0: expected a model trained on the folds of build/"):
+        predict.run(trained.cfg, Workspace(tmp_path, tmp_path))
 
 
 def test_a_mirrored_view_comes_back_as_of_the_original(trained):

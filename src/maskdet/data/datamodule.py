@@ -1,6 +1,6 @@
 """The Lightning data module: the folds but one for training, the held-out one for validation and prediction."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -60,18 +60,13 @@ class Tables:
         image_dir: Folder of the images.
         annotations: Table `annotations`.
         folds: Table `folds`.
-        source: Name of the data set that the tables hold.
+        facts: What they hold, as `maskdet.data.provenance.training_facts` tells it.
     """
 
     image_dir: Path
     annotations: pd.DataFrame
     folds: pd.DataFrame
-    source: str = ""
-
-    @property
-    def summary(self) -> dict[str, str | int]:
-        """What the tables hold: their source and counts."""
-        return {"source": self.source, "num_images": len(self.folds), "num_faces": len(self.annotations)}
+    facts: dict[str, str | int] = field(default_factory=dict)
 
     def held_out(self, fold: int | None) -> list[str]:
         """Return the images of a fold, in the table's order; of None, which holds nothing out, none.

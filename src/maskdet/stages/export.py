@@ -72,7 +72,7 @@ def _metadata(cfg: DictConfig, settings: dict, details: dict) -> ModelMetadata:
     gathered = {
         "licence": package["License-Expression"] or package["License"],
         "code": {"package": package["Name"], "version": package["Version"]},
-        "data": {"name": cfg.data.name},
+        "data": settings.get("data", {"name": cfg.data.name}),
         "config": settings,
     }
     thresholds = details.get("score_thresholds", dict.fromkeys(names, cfg.evaluate.score_threshold))

@@ -1,6 +1,7 @@
 """The tables that `train` and `predict` read."""
 
 from maskdet.data.datamodule import Tables
+from maskdet.data.provenance import training_facts
 from maskdet.schema import ANNOTATIONS, FOLDS, IMAGES, read_table
 from maskdet.stages.entry import Workspace
 
@@ -13,12 +14,10 @@ def read_tables(workspace: Workspace, expected_source: str) -> Tables:
         expected_source: `data.name` of the config.
     """
     images = read_table(workspace.input("build/table/images.parquet"), IMAGES)
-    source = ", ".join(sorted(images["source"].unique()))
+    annotations = read_table(workspace.input("build/table/annotations.parquet"), ANNOTATIONS)
+    folds = read_table(workspace.input("build/folds.parquet"), FOLDS)
+    facts = training_facts(images, annotations, folds)
+    source = facts["name"]
     if source != expected_source and images["source"].nunique() == 1:  # a composite has the names of its sources
         print(f"note: build/table holds the data set {source!r}, the config names {expected_source!r}", flush=True)
-    return Tables(
-        workspace.input("build/raw/images"),
-        read_table(workspace.input("build/table/annotations.parquet"), ANNOTATIONS),
-        read_table(workspace.input("build/folds.parquet"), FOLDS),
-        source,
-    )
+    return Tables(workspace.input("build/raw/images"), annotations, folds, facts)

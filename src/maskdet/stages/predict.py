@@ -9,10 +9,11 @@ from tqdm import tqdm
 from maskdet.data.datamodule import collate
 from maskdet.data.dataset import EvaluationSet, LabelledImages
 from maskdet.data.framing import Letterbox, Stretch
+from maskdet.data.provenance import check_trained_on
 from maskdet.evaluation.fusion import fuse_predictions
 from maskdet.models.device import best_device
 from maskdet.models.efficientdet import EfficientDetector
-from maskdet.models.weights import load_detector
+from maskdet.models.weights import load_detector, load_settings
 from maskdet.schema import IMAGES, PREDICTIONS, read_table, write_table
 from maskdet.stages.cost import Cost
 from maskdet.stages.entry import Workspace, stage_main
@@ -31,6 +32,7 @@ def run(cfg: DictConfig, workspace: Workspace) -> None:
     place = f"build/train/{cfg.fold}"
     own = workspace.output(place)  # of a Hydra run folder that trained: `hydra.run.dir=` names it
     weights_dir = own if own.is_dir() else workspace.input(place)
+    check_trained_on(load_settings(weights_dir).get("data"), tables.facts, weights_dir)
     detector = load_detector(weights_dir, OmegaConf.to_container(options.detect)).to(best_device())
     begin = Cost.now()
     found = [

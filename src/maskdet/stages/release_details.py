@@ -4,12 +4,11 @@ The model is trained on every image, so nothing is left to measure it on: its th
 those of the folds' models, which were trained alike on fewer images.
 """
 
-import hashlib
 import json
 
-import pandas as pd
 from omegaconf import DictConfig
 
+from maskdet.data.provenance import data_facts
 from maskdet.evaluation.summary import flatten_metrics
 from maskdet.schema import ANNOTATIONS, CLASS_NAMES, IMAGES, read_table
 from maskdet.stages.entry import Workspace, stage_main
@@ -22,7 +21,7 @@ def run(cfg: DictConfig, workspace: Workspace) -> dict:
     """Write `build/release/details.json`: thresholds and what they give, metrics with intervals, calibrator, data.
 
     Args:
-        cfg: Reads `data.name`, `evaluate.score_threshold`, `split.train_folds`, `split.num_folds`.
+        cfg: Reads `evaluate.score_threshold`, `split.train_folds`, `split.num_folds`.
         workspace: Holds `reports/{metrics,thresholds,calibrator}.json` and `build/table/`.
 
     Raises:
@@ -46,12 +45,7 @@ def run(cfg: DictConfig, workspace: Workspace) -> dict:
         "metrics": _metrics(metrics),
         "metrics_are_of": f"{metrics['val']['num_images']} images, each judged by a model that had not seen its group",
         "calibrator": calibrator,
-        "data": {
-            "name": cfg.data.name,
-            "num_images": len(images),
-            "num_faces": len(annotations),
-            "fingerprint": fingerprint(images, annotations),
-        },
+        "data": data_facts(images, annotations),
     }
     write_json(details, workspace.output("build/release/details.json"))
     return details
@@ -72,21 +66,6 @@ def _operating_point(choices: dict) -> dict[str, float]:
 def _metrics(metrics: dict) -> dict:
     value, low, high = (flatten_metrics(metrics[key]) for key in ("val", "val_low", "val_high"))
     return {key: {"value": value[key], "interval_95": [low.get(key), high.get(key)]} for key in METRICS}
-
-
-def fingerprint(images: pd.DataFrame, annotations: pd.DataFrame) -> str:
-    """Return 16 hexadecimal digits that change with any pixel or label, and not with the order of rows.
-
-    Args:
-        images: Table `images`.
-        annotations: Table `annotations`.
-    """
-    digest = hashlib.sha256()
-    for line in sorted(images["file_name"] + " " + images["sha256"]):
-        digest.update(line.encode())
-    rows = annotations.sort_values(list(annotations.columns)).to_csv(index=False, lineterminator="\n")
-    digest.update(rows.encode())
-    return digest.hexdigest()[:16]
 
 
 if __name__ == "__main__":

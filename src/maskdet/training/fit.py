@@ -75,7 +75,7 @@ def fit_fold(cfg: DictConfig, tables: Tables, paths: FitPaths) -> dict[str, floa
         pl.seed_everything(cfg.seed, verbose=False)
         data, module = build_data(cfg, tables), build_module(cfg)
         ema, history = EmaWeights(cfg.trainer.ema_decay), History(paths.resume_dir / "history.csv", echo=_echo())
-        loggers, run = stack.enter_context(open_tracker(cfg, paths.tracking_dir, tables.summary))
+        loggers, run = stack.enter_context(open_tracker(cfg, paths.tracking_dir, tables.facts))
         callbacks = [EpochSeed(cfg.seed), ema, history, AugmentedSheet(paths.resume_dir, run)]
         trainer = build_trainer(cfg, [*callbacks, *_optional_callbacks(cfg, paths.resume_dir)], loggers)
         last = paths.resume_dir / "last.ckpt"
@@ -86,7 +86,8 @@ def fit_fold(cfg: DictConfig, tables: Tables, paths: FitPaths) -> dict[str, floa
             raise KeyboardInterrupt
         module.detector.load_state_dict(_chosen_state(cfg, ema, paths.resume_dir))
         _publish(history, paths)
-        settings = model_settings(cfg, module) | {"hardware": machine_text(), "seconds": round(history.seconds, 1)}
+        known = {"data": tables.facts, "hardware": machine_text(), "seconds": round(history.seconds, 1)}
+        settings = model_settings(cfg, module) | known
         save_weights(module.detector.state_dict(), settings, paths.weights_dir)
         log_fold_result(run, cfg, module.detector, data, paths.weights_dir)
     forget(paths.resume_dir)

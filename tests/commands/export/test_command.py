@@ -21,12 +21,13 @@ from maskdet.commands.export import inputs as export_inputs
 from maskdet.commands.export.command import ExportReport, parse_names, run_export
 from maskdet.commands.export.inputs import calibration_images, check_images
 from maskdet.commands.export.source import open_source, precision_details
+from maskdet.data.provenance import training_facts
 from maskdet.inference.metadata import METADATA_KEY, ModelMetadata
 from maskdet.inference.predictor import Predictor
 from maskdet.inference.runtimes.onnx import OnnxFile
 from maskdet.models.export.onnx_file import save_graph
 from maskdet.schema import FOLDS, PREDICTIONS, read_table, write_table
-from training_world import folds_table, write_world
+from training_world import annotations_table, folds_table, images_table, write_world
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +46,8 @@ def root(tmp_path):
     write_world(tmp_path)
     folder = tmp_path / "build/train/0"
     shutil.copytree(released().folder / "train", folder)
-    settings = json.loads((folder / "model.json").read_text()) | {"fold": 0}
+    facts = training_facts(images_table(), annotations_table(), folds_table())
+    settings = json.loads((folder / "model.json").read_text()) | {"fold": 0, "data": facts}
     (folder / "model.json").write_text(json.dumps(settings))
     return tmp_path
 
@@ -220,6 +222,13 @@ def test_a_model_of_another_kind_and_a_missing_project_are_named(root, tmp_path)
         open_source(released().onnx_path)
     with pytest.raises(FileNotFoundError, match=r"raw/images: expected what `dvc repro split` makes"):
         run_export(root / "build/train/0", tmp_path / "out", is_evaluated=True, root=tmp_path / "elsewhere")
+
+
+def test_the_model_of_other_folds_is_not_scored(root):
+    write_table(folds_table().assign(fold=1 - folds_table()["fold"]), root / "build/folds.parquet", FOLDS)
+    with pytest.raises(ValueError, match=r"-fold0: expected a model trained on the folds of build/"):
+        run_export(root / "build/train/0", root / "out", is_evaluated=True, root=root)
+    assert not (root / "out").exists()
 
 
 def test_names_are_taken_once_in_the_order_of_the_known():

@@ -15,6 +15,7 @@ from maskdet.commands.export.evaluation import GroundTruth, fold_metrics, loss_l
 from maskdet.commands.export.files import FORMATS, FP32, INT8, ONNX, OPENVINO, PRECISIONS, ExportedFile, FileWriter
 from maskdet.commands.export.inputs import FramedImages, calibration_images, check_images
 from maskdet.commands.export.source import ExportSource, open_source
+from maskdet.data.provenance import check_trained_on, training_facts
 from maskdet.inference.runtime import open_runtime
 from maskdet.inference.scoring_folder import check_scoring_folder, write_scoring_folder
 from maskdet.inference.suppression import Detections
@@ -104,7 +105,7 @@ def run_export(
         if output.resolve().is_relative_to(scoring_folder.resolve()):
             raise ValueError(f"--scoring-folder: expected a folder that does not hold the files, got {scoring_folder}")
     earlier = _earlier_records(output)
-    source = open_source(model, image_size, root)
+    source = open_source(model, image_size)
     truth = _ground_truth(source, root) if is_evaluated else None
     framing = source.metadata.framing
     compared_on = check_images(framing, images)
@@ -160,7 +161,10 @@ def _refuse_nothing(formats: Sequence[str], precisions: Sequence[str]) -> None:
 def _ground_truth(source: ExportSource, root: Path) -> GroundTruth:
     if source.fold is None:
         raise ValueError("--evaluate: expected the model of a fold, got one that has seen every image: nothing is left")
-    return GroundTruth.read(root)
+    truth = GroundTruth.read(root)
+    facts = training_facts(truth.images, truth.annotations, truth.folds)
+    check_trained_on(source.metadata.details.get("data"), facts, source.name)
+    return truth
 
 
 def _torch_candidates(source: ExportSource, pixels: np.ndarray) -> Detections:

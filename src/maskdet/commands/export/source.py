@@ -12,8 +12,6 @@ from maskdet.inference.runtime import shipped_model_path
 from maskdet.inference.runtimes.pytorch import TorchRuntime
 from maskdet.models.efficientdet import EfficientDetector
 from maskdet.reporting.facts import git_revision
-from maskdet.schema import ANNOTATIONS, IMAGES, read_table
-from maskdet.stages.release_details import fingerprint
 
 DETAILS_FILE = "details.json"
 """Beside a training's folder: score thresholds and whatever a release says of itself, see `stages.release_details`."""
@@ -38,13 +36,12 @@ class ExportSource:
     own_size: int
 
 
-def open_source(model: Path | None, image_size: int | None = None, root: Path = Path()) -> ExportSource:
+def open_source(model: Path | None, image_size: int | None = None) -> ExportSource:
     """Load a detector and gather what is known of it.
 
     Args:
         model: A folder that `train` wrote, or a release's `.safetensors`; None: the one that the package ships.
         image_size: Side of the input in pixels; None: as the model says.
-        root: Of the project: a model under its `build/` was trained on the tables there.
 
     Raises:
         FileNotFoundError: If there is no such model, or the package ships none.
@@ -63,7 +60,7 @@ def open_source(model: Path | None, image_size: int | None = None, root: Path = 
     if size != metadata.size:
         print(f"note: the model's own size is {metadata.size} px: thresholds and metrics on file are of that size")
     config = metadata.details.get("config", {})
-    known = _gather(path, root) | dict(metadata.details) | _read_details(path)
+    known = _gather(config) | dict(metadata.details) | _read_details(path)
     thresholds = known.pop("score_thresholds", metadata.score_thresholds)
     own_size, fold = metadata.size, config.get("fold")
     metadata = replace(metadata, size=size, score_thresholds=thresholds, details=known)
@@ -82,26 +79,17 @@ def precision_details(source: ExportSource, file_format: str, precision: str, **
     return replace(source.metadata, details={**source.metadata.details, "export": export})
 
 
-def _gather(path: Path, root: Path) -> dict[str, Any]:
-    """Return licence, versions of code and data: what the model's own file may know better."""
+def _gather(config: dict) -> dict[str, Any]:
+    """Return licence, code and data: what the model's own file may know better."""
     package = package_metadata("maskdet")
     code = {"package": package["Name"], "version": package["Version"]}
     checkout = Path(maskdet.__file__).parents[2]
     revision = git_revision(checkout) if (checkout / ".git").exists() else None
-    known: dict[str, Any] = {
+    return {
         "licence": package["License-Expression"] or package["License"],
         "code": code | ({"revision": revision} if revision else {}),
+        **({"data": config["data"]} if "data" in config else {}),
     }
-    tables = [root / "build/table" / f"{name}.parquet" for name in ("images", "annotations")]
-    if path.resolve().is_relative_to((root / "build").resolve()) and all(table.is_file() for table in tables):
-        images, annotations = read_table(tables[0], IMAGES), read_table(tables[1], ANNOTATIONS)
-        known["data"] = {
-            "name": ", ".join(sorted(images["source"].unique())),
-            "num_images": len(images),
-            "num_faces": len(annotations),
-            "fingerprint": fingerprint(images, annotations),
-        }
-    return known
 
 
 def _read_details(path: Path) -> dict[str, Any]:
