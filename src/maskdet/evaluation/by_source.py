@@ -14,7 +14,7 @@ from maskdet.evaluation.matching import above_threshold, match_detections
 from maskdet.evaluation.pooling import EvaluationTables
 from maskdet.evaluation.rates import detection_rates, ratio
 from maskdet.evaluation.thresholds import threshold_curves
-from maskdet.evaluation.weighted import WeightedMetrics
+from maskdet.evaluation.weighted import WeightedMetrics, count_groups, group_places
 from maskdet.schema import CLASS_NAMES
 
 ALL_SOURCES = "all"
@@ -82,10 +82,10 @@ class SourceMetrics:
         shown = match_detections(
             tables.annotations, above_threshold(tables.predictions, score_threshold), iou_threshold
         )
-        groups = np.unique([group_of_file[name] for name in tables.images["file_name"]])  # (G,) as WeightedMetrics has
+        place, _ = group_places(tables.images["file_name"].tolist(), group_of_file)
         self._outcomes = np.stack(
             [
-                _counts(rows, group_of_file, groups)
+                _counts(rows, place, self.num_groups)
                 for rows in (shown[shown["is_tp"]], shown, tables.annotations)  # hits, shown, faces
             ]
         )  # (3, K, G)
@@ -108,10 +108,10 @@ class SourceMetrics:
         }
 
 
-def _counts(rows: pd.DataFrame, group_of_file: Mapping[str, int], groups: np.ndarray) -> np.ndarray:
+def _counts(rows: pd.DataFrame, place: Mapping[str, int], num_groups: int) -> np.ndarray:
     """Return the number of rows of each class in each group, (K, G) float."""
-    counts = pd.crosstab(rows["class_name"], rows["file_name"].map(dict(group_of_file)))
-    return counts.reindex(index=list(CLASS_NAMES), columns=groups, fill_value=0).to_numpy(np.float64)
+    files_of = [rows.loc[rows["class_name"] == name, "file_name"] for name in CLASS_NAMES]
+    return np.stack([count_groups(files.map(place), num_groups) for files in files_of])
 
 
 def _mean_of_classes(values: np.ndarray) -> np.ndarray:
