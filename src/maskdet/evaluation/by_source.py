@@ -12,7 +12,7 @@ import pandas as pd
 from maskdet.evaluation.bootstrap import CONFIDENCE, Resampled, interval_columns, resample
 from maskdet.evaluation.matching import above_threshold, match_detections
 from maskdet.evaluation.pooling import EvaluationTables
-from maskdet.evaluation.rates import detection_rates, ratio
+from maskdet.evaluation.rates import detection_rates, mean_defined
 from maskdet.evaluation.thresholds import threshold_curves
 from maskdet.evaluation.weighted import WeightedMetrics, count_groups, group_places
 from maskdet.schema import CLASS_NAMES
@@ -104,7 +104,7 @@ class SourceMetrics:
         hits, shown, faces = self._outcomes @ weights  # (K, R) each
         rates = detection_rates(hits, shown, faces)
         return {name: found[name] for name in _COCO} | {
-            name: _mean_of_classes(np.where(faces > 0, rates[name], np.nan)) for name in RATES
+            name: mean_defined(np.where(faces > 0, rates[name], np.nan)) for name in RATES
         }
 
 
@@ -112,12 +112,6 @@ def _counts(rows: pd.DataFrame, place: Mapping[str, int], num_groups: int) -> np
     """Return the number of rows of each class in each group, (K, G) float."""
     files_of = [rows.loc[rows["class_name"] == name, "file_name"] for name in CLASS_NAMES]
     return np.stack([count_groups(files.map(place), num_groups) for files in files_of])
-
-
-def _mean_of_classes(values: np.ndarray) -> np.ndarray:
-    """Return the mean of (K, R) over the classes where it is defined, (R,)."""
-    is_defined = ~np.isnan(values)
-    return ratio(np.where(is_defined, values, 0).sum(axis=0), is_defined.sum(axis=0))
 
 
 def metrics_by_source(

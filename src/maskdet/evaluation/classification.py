@@ -16,7 +16,7 @@ from maskdet.evaluation.curves import RECALL_POINTS
 from maskdet.evaluation.hypotheses.by_group import FaceGroups, Resampling
 from maskdet.evaluation.hypotheses.group_tests import share_interval
 from maskdet.evaluation.hypotheses.paired_outcomes import BALANCED, class_weights
-from maskdet.evaluation.rates import detection_rates, ratio
+from maskdet.evaluation.rates import detection_rates, mean_defined, ratio
 from maskdet.schema import CLASS_NAMES, PROBABILITY_COLUMNS
 
 HEADLINES = ("accuracy", "balanced_accuracy", "macro_f1", "macro_auc", "macro_ap")
@@ -92,7 +92,7 @@ class WeightedClassification:
         of_classes = rates | {"auc": auc, "ap": ap}
         macro = {"balanced_accuracy": "recall", "macro_f1": "f1", "macro_auc": "auc", "macro_ap": "ap"}
         metrics = {"accuracy": ratio(right.sum(axis=0), counts.sum(axis=(0, 1)))}
-        metrics |= {name: _mean_defined(of_classes[source]) for name, source in macro.items()}
+        metrics |= {name: mean_defined(of_classes[source]) for name, source in macro.items()}
         return metrics | {
             f"{kind}/{name}": values[k] for kind, values in of_classes.items() for k, name in enumerate(CLASS_NAMES)
         }
@@ -128,12 +128,6 @@ class _Ranking:
 
 def _class_indices(faces: pd.DataFrame) -> np.ndarray:
     return pd.Index(CLASS_NAMES).get_indexer(faces["class_name"])  # (N,)
-
-
-def _mean_defined(values: np.ndarray) -> np.ndarray:
-    """Return the mean of (K, R) over the classes where it is defined, (R,)."""
-    is_defined = ~np.isnan(values)
-    return ratio(np.where(is_defined, values, 0).sum(axis=0), is_defined.sum(axis=0))
 
 
 def resample_faces(faces: pd.DataFrame, num_replicates: int = NUM_REPLICATES, seed: int = 0) -> Resampled:

@@ -11,7 +11,7 @@ from maskdet.evaluation.coco import AP_MAX_DETECTIONS, IOU_THRESHOLDS, MAX_DETEC
 from maskdet.evaluation.curves import RECALL_POINTS
 from maskdet.evaluation.matching import ScoreThreshold, above_threshold, match_detections
 from maskdet.evaluation.pooling import EvaluationTables
-from maskdet.evaluation.rates import detection_rates, ratio
+from maskdet.evaluation.rates import detection_rates, mean_defined, ratio
 from maskdet.evaluation.verdicts import CocoVerdicts, coco_verdicts
 from maskdet.schema import CLASS_NAMES
 
@@ -149,12 +149,12 @@ class WeightedMetrics:
         """
         num_faces = self._num_faces @ weights  # (K, A, R)
         ap = np.stack([self._average_precisions(k, num_faces[k], weights) for k in range(len(self._class_names))])
-        metrics = {"map": _mean_defined(ap[:, 0]), "map_50": _mean_defined(ap[:, 0, :1])}
-        metrics["map_75"] = _mean_defined(ap[:, 0, 5:6])
-        metrics |= {f"map_{name}": _mean_defined(ap[:, a]) for a, name in enumerate(self._size_names) if a}
+        metrics = {"map": _mean_of_classes(ap[:, 0]), "map_50": _mean_of_classes(ap[:, 0, :1])}
+        metrics["map_75"] = _mean_of_classes(ap[:, 0, 5:6])
+        metrics |= {f"map_{name}": _mean_of_classes(ap[:, a]) for a, name in enumerate(self._size_names) if a}
         if any(name.startswith("ar_") for name in self._wanted):
             recall = ratio(self._num_found @ weights, num_faces[:, 0, None, None])  # (K, C, T, R)
-            metrics |= {f"ar_{n}": _mean_defined(recall[:, c]) for c, n in enumerate(MAX_DETECTIONS)}
+            metrics |= {f"ar_{n}": _mean_of_classes(recall[:, c]) for c, n in enumerate(MAX_DETECTIONS)}
         metrics |= {f"ap/{name}": ap[k, 0].mean(axis=0) for k, name in enumerate(self._class_names)}
         metrics |= {f"ap_50/{name}": ap[k, 0, 0] for k, name in enumerate(self._class_names)}
         hits, shown, faces = self._outcomes @ weights  # (R,) each
@@ -234,8 +234,6 @@ def _rankings(
     return classes
 
 
-def _mean_defined(values: np.ndarray) -> np.ndarray:
+def _mean_of_classes(values: np.ndarray) -> np.ndarray:
     """Return the mean of (K, T, R) over classes and thresholds, undefined classes left out, (R,)."""
-    of_class = values.mean(axis=1)  # (K, R)
-    is_defined = ~np.isnan(of_class)
-    return ratio(np.where(is_defined, of_class, 0).sum(axis=0), is_defined.sum(axis=0))
+    return mean_defined(values.mean(axis=1))
