@@ -4,7 +4,7 @@ Precision, recall and F1 are stated as detectors of the YOLO family report their
 mean F1 of the classes is best, as means over the classes. A rare class weighs as much there as a frequent one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -24,10 +24,8 @@ RATES = ("precision", "recall", "f1")
 _COCO = ("map", "map_50", *(f"ap_50/{name}" for name in CLASS_NAMES))
 
 
-def best_common_threshold(
-    matches: pd.DataFrame, annotations: pd.DataFrame, class_names: Sequence[str] = CLASS_NAMES
-) -> float:
-    """Return the score threshold, one for every class, at which the mean F1 of the classes is best.
+def best_common_threshold(matches: pd.DataFrame, annotations: pd.DataFrame) -> float:
+    """Return the score threshold, one for every class, at which the mean F1 of the classes with a true box is best.
 
     It lies half-way between the last score that it keeps and the next one. It was chosen on the detections that it is
     judged by: on other images expect a little less.
@@ -35,17 +33,16 @@ def best_common_threshold(
     Args:
         matches: What `match_detections` returns, at the IoU threshold that shall count.
         annotations: The true boxes that were matched.
-        class_names: The classes; the mean runs over those with a true box.
 
     Returns:
         In [0, 1], of equally good ones the highest; NaN if no detection of such a class is a hit.
     """
     scores = np.unique(matches["score"].to_numpy())[::-1]  # (T,) falling
-    is_known = np.isin(class_names, annotations["class_name"].unique())  # (K,)
+    is_known = np.isin(CLASS_NAMES, annotations["class_name"].unique())  # (K,)
     if not len(scores) or not is_known.any():
         return float("nan")
-    curves = threshold_curves(matches, annotations, class_names, scores)
-    f1_of_class = curves["f1"].to_numpy().reshape(-1, len(scores))[: len(class_names)]  # (K, T)
+    curves = threshold_curves(matches, annotations, scores)
+    f1_of_class = curves["f1"].to_numpy().reshape(-1, len(scores))[: len(CLASS_NAMES)]  # (K, T)
     mean_f1 = f1_of_class[is_known].mean(axis=0)  # (T,)
     best = int(mean_f1.argmax())
     if not mean_f1[best]:

@@ -4,7 +4,7 @@ A table of judged faces has the columns of `schema.CROP_PREDICTIONS` and `group`
 A face is called the class of its highest probability, of equal ones the first.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -196,7 +196,7 @@ def interval_rows(faces: pd.DataFrame, resampling: Resampling) -> pd.DataFrame:
     )
 
 
-def confusion_table(faces: pd.DataFrame, class_names: Sequence[str] = CLASS_NAMES) -> pd.DataFrame:
+def confusion_table(faces: pd.DataFrame) -> pd.DataFrame:
     """Count which class is called which, zeros included.
 
     Returns:
@@ -204,8 +204,8 @@ def confusion_table(faces: pd.DataFrame, class_names: Sequence[str] = CLASS_NAME
         actual, then predicted class.
     """
     called = np.array(CLASS_NAMES)[predicted_classes(faces)]
-    counts = confusion_matrix(faces["class_name"].to_numpy(str), called, labels=list(class_names))  # (K, K)
-    grid = pd.MultiIndex.from_product([class_names, class_names], names=["actual", "predicted"]).to_frame(index=False)
+    counts = confusion_matrix(faces["class_name"].to_numpy(str), called, labels=list(CLASS_NAMES))  # (K, K)
+    grid = pd.MultiIndex.from_product([CLASS_NAMES, CLASS_NAMES], names=["actual", "predicted"]).to_frame(index=False)
     return grid.assign(count=counts.ravel(), share=ratio(counts, counts.sum(axis=1, keepdims=True)).ravel())
 
 

@@ -96,7 +96,6 @@ class WeightedMetrics:
         group_of_file: Group of every file of `tables.images`; others are ignored.
         score_threshold: Of precision, recall and F1; one, or one for each class.
         iou_threshold: Of the same three.
-        class_names: The classes to evaluate.
         metrics: Which to count, e.g. `("map_50",)`, which takes a fiftieth of the time; None: all.
 
     Raises:
@@ -109,24 +108,20 @@ class WeightedMetrics:
         group_of_file: Mapping[str, int],
         score_threshold: ScoreThreshold,
         iou_threshold: float = 0.5,
-        class_names: Sequence[str] = CLASS_NAMES,
         metrics: Sequence[str] | None = None,
     ) -> None:
-        verdicts = coco_verdicts(
-            tables.images, tables.annotations, tables.predictions, class_names, tables.size_bounds_px
-        )
+        verdicts = coco_verdicts(tables.images, tables.annotations, tables.predictions, tables.size_bounds_px)
         place, self.num_groups = group_places(verdicts.files, group_of_file)
         group_of_image = np.array([place[name] for name in verdicts.files], np.int64)  # (I,)
-        self._class_names = tuple(class_names)
         self._size_names = verdicts.size_names
-        cells = _cells(verdicts.size_names, class_names)
+        cells = _cells(verdicts.size_names)
         self._wanted = _known(cells if metrics is None else metrics, cells)
         needed = np.zeros((len(verdicts.size_names), len(IOU_THRESHOLDS)), bool)  # (A, T)
         for name in self._wanted:
             needed[cells[name]] = True
-        self._num_faces = _face_counts(verdicts, group_of_image, self.num_groups, len(class_names))  # (K, A, G)
-        self._num_found = _found_counts(verdicts, group_of_image, self.num_groups, len(class_names))  # (K, C, T, G)
-        self._rankings = _rankings(verdicts, group_of_image, self.num_groups, len(class_names), needed)  # [K][A][T]
+        self._num_faces = _face_counts(verdicts, group_of_image, self.num_groups)  # (K, A, G)
+        self._num_found = _found_counts(verdicts, group_of_image, self.num_groups)  # (K, C, T, G)
+        self._rankings = _rankings(verdicts, group_of_image, self.num_groups, needed)  # [K][A][T]
         rankings = (ranking for sizes in self._rankings for of_size in sizes for ranking in of_size)
         self.num_hits = max((len(ranking.group_of_hit) for ranking in rankings if ranking is not None), default=0)
         shown = match_detections(
@@ -148,15 +143,15 @@ class WeightedMetrics:
             ones gives what `evaluate_tables` returns.
         """
         num_faces = self._num_faces @ weights  # (K, A, R)
-        ap = np.stack([self._average_precisions(k, num_faces[k], weights) for k in range(len(self._class_names))])
+        ap = np.stack([self._average_precisions(k, num_faces[k], weights) for k in range(len(CLASS_NAMES))])
         metrics = {"map": _mean_of_classes(ap[:, 0]), "map_50": _mean_of_classes(ap[:, 0, :1])}
         metrics["map_75"] = _mean_of_classes(ap[:, 0, 5:6])
         metrics |= {f"map_{name}": _mean_of_classes(ap[:, a]) for a, name in enumerate(self._size_names) if a}
         if any(name.startswith("ar_") for name in self._wanted):
             recall = ratio(self._num_found @ weights, num_faces[:, 0, None, None])  # (K, C, T, R)
             metrics |= {f"ar_{n}": _mean_of_classes(recall[:, c]) for c, n in enumerate(MAX_DETECTIONS)}
-        metrics |= {f"ap/{name}": ap[k, 0].mean(axis=0) for k, name in enumerate(self._class_names)}
-        metrics |= {f"ap_50/{name}": ap[k, 0, 0] for k, name in enumerate(self._class_names)}
+        metrics |= {f"ap/{name}": ap[k, 0].mean(axis=0) for k, name in enumerate(CLASS_NAMES)}
+        metrics |= {f"ap_50/{name}": ap[k, 0, 0] for k, name in enumerate(CLASS_NAMES)}
         hits, shown, faces = self._outcomes @ weights  # (R,) each
         metrics |= detection_rates(hits, shown, faces)
         return {name: metrics[name] for name in self._wanted}
@@ -171,13 +166,13 @@ class WeightedMetrics:
         return ap
 
 
-def _cells(size_names: Sequence[str], class_names: Sequence[str]) -> dict[str, tuple]:
+def _cells(size_names: Sequence[str]) -> dict[str, tuple]:
     """Return which sizes and IoU thresholds each metric needs rankings of, metrics in the order of the results."""
     every, none = slice(None), slice(0)
     cells = {"map": (0, every), "map_50": (0, 0), "map_75": (0, 5)}
     cells |= {f"map_{name}": (a, every) for a, name in enumerate(size_names) if a}
     cells |= {f"ar_{n}": (none, none) for n in MAX_DETECTIONS}
-    cells |= {f"ap/{name}": (0, every) for name in class_names} | {f"ap_50/{name}": (0, 0) for name in class_names}
+    cells |= {f"ap/{name}": (0, every) for name in CLASS_NAMES} | {f"ap_50/{name}": (0, 0) for name in CLASS_NAMES}
     return cells | dict.fromkeys(detection_rates(0.0, 0.0, 0.0), (none, none))
 
 
@@ -189,7 +184,7 @@ def _known(metrics: Iterable[str], cells: Mapping[str, tuple]) -> list[str]:
     return [name for name in cells if name in chosen]
 
 
-def _face_counts(verdicts: CocoVerdicts, group_of_image: np.ndarray, num_groups: int, num_classes: int) -> np.ndarray:
+def _face_counts(verdicts: CocoVerdicts, group_of_image: np.ndarray, num_groups: int) -> np.ndarray:
     """Return the number of true boxes of each class and size in each group, (K, A, G)."""
     groups = group_of_image[verdicts.image_of_face]  # (M,)
     return np.stack(
@@ -198,15 +193,15 @@ def _face_counts(verdicts: CocoVerdicts, group_of_image: np.ndarray, num_groups:
                 count_groups(groups[is_counted & (verdicts.class_of_face == k)], num_groups)
                 for is_counted in verdicts.is_face_counted
             ]
-            for k in range(num_classes)
+            for k in range(len(CLASS_NAMES))
         ]
     )
 
 
-def _found_counts(verdicts: CocoVerdicts, group_of_image: np.ndarray, num_groups: int, num_classes: int) -> np.ndarray:
+def _found_counts(verdicts: CocoVerdicts, group_of_image: np.ndarray, num_groups: int) -> np.ndarray:
     """Return the hits of each class, ceiling of `MAX_DETECTIONS` and threshold in each group, (K, C, T, G)."""
     groups = group_of_image[verdicts.image_of_detection]  # (N,)
-    counts = np.zeros((num_classes, len(MAX_DETECTIONS), len(IOU_THRESHOLDS), num_groups))
+    counts = np.zeros((len(CLASS_NAMES), len(MAX_DETECTIONS), len(IOU_THRESHOLDS), num_groups))
     for k, c, t in np.ndindex(counts.shape[:3]):
         is_in = (verdicts.class_of_detection == k) & (verdicts.rank < MAX_DETECTIONS[c]) & verdicts.is_hit[0, t]
         counts[k, c, t] = count_groups(groups[is_in], num_groups)
@@ -214,12 +209,12 @@ def _found_counts(verdicts: CocoVerdicts, group_of_image: np.ndarray, num_groups
 
 
 def _rankings(
-    verdicts: CocoVerdicts, group_of_image: np.ndarray, num_groups: int, num_classes: int, needed: np.ndarray
+    verdicts: CocoVerdicts, group_of_image: np.ndarray, num_groups: int, needed: np.ndarray
 ) -> list[list[list[Ranking | None]]]:
     """Return the ranking of every class, size and threshold, [K][A][T]; None where (A, T) `needed` is False."""
     groups = group_of_image[verdicts.image_of_detection]  # (N,)
     classes = []
-    for k in range(num_classes):
+    for k in range(len(CLASS_NAMES)):
         rows = np.flatnonzero((verdicts.class_of_detection == k) & (verdicts.rank < AP_MAX_DETECTIONS))
         is_hit, is_counted, of_class = verdicts.is_hit[..., rows], verdicts.is_counted[..., rows], groups[rows]
         classes.append(
