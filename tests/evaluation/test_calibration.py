@@ -42,14 +42,14 @@ def drawn_outcomes(num: int, slope: float, intercept: float, seed: int = 0) -> t
     return scores, rng.uniform(size=num) < LogisticMap(slope, intercept).apply(scores)
 
 
-def slow_ece(columns: np.ndarray, hits: np.ndarray, num_bins: int, min_count: int = 1) -> float:
+def slow_ece(columns: np.ndarray, hits: np.ndarray, num_bins: int) -> float:
     """Return the D-ECE by its definition, cell by cell; the first column is the score."""
     cells = {}
     for row, hit in zip(columns, hits, strict=True):
         cells.setdefault(tuple(min(int(v * num_bins), num_bins - 1) for v in row), []).append((row[0], hit))
-    counted = [np.array(cell, float) for cell in cells.values() if len(cell) >= min_count]
+    counted = [np.array(cell, float) for cell in cells.values()]
     total = sum(len(cell) for cell in counted)
-    return sum(len(c) / total * abs(c[:, 0].mean() - c[:, 1].mean()) for c in counted) if total else np.nan
+    return sum(len(c) / total * abs(c[:, 0].mean() - c[:, 1].mean()) for c in counted)
 
 
 def test_reliability_by_hand():
@@ -60,10 +60,10 @@ def test_reliability_by_hand():
 
 
 @PROPERTIES
-@given(OUTCOMES, st.integers(1, 12), st.booleans())
-def test_bins_hold_every_detection_once(outcomes, num_bins, equal_counts):
+@given(OUTCOMES, st.integers(1, 12))
+def test_bins_hold_every_detection_once(outcomes, num_bins):
     scores, hits = np.array([s for s, _ in outcomes]), np.array([h for _, h in outcomes], bool)
-    table = reliability_table(scores, hits, num_bins, equal_counts)
+    table = reliability_table(scores, hits, num_bins)
     assert table["num_detections"].sum() == len(scores)
     assert (table["low"].iloc[0], table["high"].iloc[-1]) == (0, 1)
     filled = table[table["num_detections"] > 0]
@@ -73,20 +73,14 @@ def test_bins_hold_every_detection_once(outcomes, num_bins, equal_counts):
     assert table.loc[table["num_detections"] == 0, ["mean_score", "hit_rate"]].isna().all(axis=None)
 
 
-def test_equal_counts_make_equal_bins():
-    scores, hits = drawn_outcomes(1000, 1, 0)
-    assert reliability_table(scores**4, hits, 5, equal_counts=True)["num_detections"].tolist() == [200] * 5
-
-
 @pytest.mark.parametrize("num_features", [0, 2])
-@pytest.mark.parametrize("min_count", [1, 4])
-def test_detection_ece_equals_its_definition(num_features, min_count):
+def test_detection_ece_equals_its_definition(num_features):
     rng = np.random.default_rng(0)
     columns = rng.uniform(0, 1, (300, 1 + num_features)).round(2) * (127 / 128)  # no value on an edge of seven bins
     hits = rng.uniform(size=300) < columns[:, 0] ** 2
     features = columns[:, 1:] if num_features else None
-    expected = slow_ece(columns, hits, 7, min_count)
-    assert detection_ece(columns[:, 0], hits, 7, features, min_count) == pytest.approx(expected)
+    expected = slow_ece(columns, hits, 7)
+    assert detection_ece(columns[:, 0], hits, 7, features) == pytest.approx(expected)
 
 
 def test_position_shows_what_scores_alone_hide():
@@ -97,7 +91,7 @@ def test_position_shows_what_scores_alone_hide():
 
 
 def test_without_detections_nothing_is_defined(table):
-    assert np.isnan([detection_ece([], []), brier_score([], []), detection_ece([0.5], [True], min_count=2)]).all()
+    assert np.isnan([detection_ece([], []), brier_score([], [])]).all()
     images = pd.DataFrame({"file_name": ["a.png"], "width": [100], "height": [50]})
     summary = calibration_summary(match_detections(table(scored=False), table()), images)
     assert summary["class_name"].tolist() == [*CLASS_NAMES, "all"]

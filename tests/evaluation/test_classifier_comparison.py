@@ -9,13 +9,13 @@ from statsmodels.stats.multitest import multipletests
 from judged_faces import draw_faces
 from maskdet.evaluation.classification import HEADLINES, mean_weights, predicted_classes
 from maskdet.evaluation.classifier_comparison import (
-    check_same_faces,
     compare_classifiers,
     compare_faces,
     protocol_inflation,
     right_answers,
 )
 from maskdet.evaluation.hypotheses.by_group import FaceGroups, Resampling
+from maskdet.evaluation.hypotheses.named_faces import check_same_faces
 from maskdet.evaluation.hypotheses.paired_outcomes import compare_means, compare_outcomes, mcnemar_test
 from maskdet.schema import CLASS_NAMES
 

@@ -4,7 +4,7 @@ Precision, recall and F1 are stated as detectors of the YOLO family report their
 mean F1 of the classes is best, as means over the classes. A rare class weighs as much there as a frequent one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -12,9 +12,9 @@ import pandas as pd
 from maskdet.evaluation.bootstrap import CONFIDENCE, Resampled, interval_columns, resample
 from maskdet.evaluation.matching import above_threshold, match_detections
 from maskdet.evaluation.pooling import EvaluationTables
-from maskdet.evaluation.rates import detection_rates, ratio
+from maskdet.evaluation.rates import detection_rates, mean_defined
 from maskdet.evaluation.thresholds import threshold_curves
-from maskdet.evaluation.weighted import WeightedMetrics
+from maskdet.evaluation.weighted import WeightedMetrics, count_groups, group_places
 from maskdet.schema import CLASS_NAMES
 
 ALL_SOURCES = "all"
@@ -24,10 +24,8 @@ RATES = ("precision", "recall", "f1")
 _COCO = ("map", "map_50", *(f"ap_50/{name}" for name in CLASS_NAMES))
 
 
-def best_common_threshold(
-    matches: pd.DataFrame, annotations: pd.DataFrame, class_names: Sequence[str] = CLASS_NAMES
-) -> float:
-    """Return the score threshold, one for every class, at which the mean F1 of the classes is best.
+def best_common_threshold(matches: pd.DataFrame, annotations: pd.DataFrame) -> float:
+    """Return the score threshold, one for every class, at which the mean F1 of the classes with a true box is best.
 
     It lies half-way between the last score that it keeps and the next one. It was chosen on the detections that it is
     judged by: on other images expect a little less.
@@ -35,17 +33,16 @@ def best_common_threshold(
     Args:
         matches: What `match_detections` returns, at the IoU threshold that shall count.
         annotations: The true boxes that were matched.
-        class_names: The classes; the mean runs over those with a true box.
 
     Returns:
         In [0, 1], of equally good ones the highest; NaN if no detection of such a class is a hit.
     """
     scores = np.unique(matches["score"].to_numpy())[::-1]  # (T,) falling
-    is_known = np.isin(class_names, annotations["class_name"].unique())  # (K,)
+    is_known = np.isin(CLASS_NAMES, annotations["class_name"].unique())  # (K,)
     if not len(scores) or not is_known.any():
         return float("nan")
-    curves = threshold_curves(matches, annotations, class_names, scores)
-    f1_of_class = curves["f1"].to_numpy().reshape(-1, len(scores))[: len(class_names)]  # (K, T)
+    curves = threshold_curves(matches, annotations, scores)
+    f1_of_class = curves["f1"].to_numpy().reshape(-1, len(scores))[: len(CLASS_NAMES)]  # (K, T)
     mean_f1 = f1_of_class[is_known].mean(axis=0)  # (T,)
     best = int(mean_f1.argmax())
     if not mean_f1[best]:
@@ -82,10 +79,10 @@ class SourceMetrics:
         shown = match_detections(
             tables.annotations, above_threshold(tables.predictions, score_threshold), iou_threshold
         )
-        groups = np.unique([group_of_file[name] for name in tables.images["file_name"]])  # (G,) as WeightedMetrics has
+        place, _ = group_places(tables.images["file_name"].tolist(), group_of_file)
         self._outcomes = np.stack(
             [
-                _counts(rows, group_of_file, groups)
+                _counts(rows, place, self.num_groups)
                 for rows in (shown[shown["is_tp"]], shown, tables.annotations)  # hits, shown, faces
             ]
         )  # (3, K, G)
@@ -104,20 +101,14 @@ class SourceMetrics:
         hits, shown, faces = self._outcomes @ weights  # (K, R) each
         rates = detection_rates(hits, shown, faces)
         return {name: found[name] for name in _COCO} | {
-            name: _mean_of_classes(np.where(faces > 0, rates[name], np.nan)) for name in RATES
+            name: mean_defined(np.where(faces > 0, rates[name], np.nan)) for name in RATES
         }
 
 
-def _counts(rows: pd.DataFrame, group_of_file: Mapping[str, int], groups: np.ndarray) -> np.ndarray:
+def _counts(rows: pd.DataFrame, place: Mapping[str, int], num_groups: int) -> np.ndarray:
     """Return the number of rows of each class in each group, (K, G) float."""
-    counts = pd.crosstab(rows["class_name"], rows["file_name"].map(dict(group_of_file)))
-    return counts.reindex(index=list(CLASS_NAMES), columns=groups, fill_value=0).to_numpy(np.float64)
-
-
-def _mean_of_classes(values: np.ndarray) -> np.ndarray:
-    """Return the mean of (K, R) over the classes where it is defined, (R,)."""
-    is_defined = ~np.isnan(values)
-    return ratio(np.where(is_defined, values, 0).sum(axis=0), is_defined.sum(axis=0))
+    files_of = [rows.loc[rows["class_name"] == name, "file_name"] for name in CLASS_NAMES]
+    return np.stack([count_groups(files.map(place), num_groups) for files in files_of])
 
 
 def metrics_by_source(

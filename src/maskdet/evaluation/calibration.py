@@ -4,8 +4,6 @@ A detection's outcome is whether it is a hit at one IoU threshold. What is said 
 threshold only, and for the mix of images that was measured.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize
@@ -21,20 +19,20 @@ KINDS = ("isotonic", "logistic")
 BOX_FEATURES = ("x", "y", "width", "height")
 """Of a box, relative to its image: centre and sides, each in [0, 1]."""
 
+NUM_BOX_BINS = 5
+"""On each axis of a grid of scores and boxes; fewer than of scores alone, as the cells are many."""
+
 MIN_SLOPE = 0.01
 """Of a logistic map; keeps the ranking even where scores say nothing."""
 
 
-def reliability_table(
-    scores: np.ndarray, hits: np.ndarray, num_bins: int = 10, equal_counts: bool = False
-) -> pd.DataFrame:
-    """Return the bins of a reliability diagram.
+def reliability_table(scores: np.ndarray, hits: np.ndarray, num_bins: int = 10) -> pd.DataFrame:
+    """Return the bins of a reliability diagram, of equal width.
 
     Args:
         scores: (N,) float in [0, 1]; may be empty.
         hits: (N,) bool, whether each detection is a hit.
         num_bins: At least 1.
-        equal_counts: False: bins of equal width. True: bins of about equally many detections; equal scores share one.
 
     Returns:
         Columns `low, high` (scores; the upper end belongs to the next bin, but 1 to the last), `num_detections`,
@@ -45,12 +43,9 @@ def reliability_table(
     """
     scores, hits = _check_outcomes(scores, hits, num_bins)
     edges = np.linspace(0, 1, num_bins + 1)  # (B + 1,)
-    if equal_counts and len(scores):
-        inner = np.quantile(scores, edges[1:-1])
-        edges = np.unique([0.0, *inner, 1.0])
     bins = _bin_numbers(scores, edges)  # (N,)
-    counts = np.bincount(bins, minlength=len(edges) - 1)  # (B,)
-    sums = [np.bincount(bins, weights=values, minlength=len(counts)) for values in (scores, hits)]
+    counts = np.bincount(bins, minlength=num_bins)  # (B,)
+    sums = [np.bincount(bins, weights=values, minlength=num_bins) for values in (scores, hits)]
     means = [ratio(total, counts) for total in sums]
     columns = {"low": edges[:-1], "high": edges[1:], "num_detections": counts}
     return pd.DataFrame(columns | {"mean_score": means[0], "hit_rate": means[1]})
@@ -97,7 +92,7 @@ def box_features(predictions: pd.DataFrame, images: pd.DataFrame) -> pd.DataFram
 
 
 def detection_ece(
-    scores: np.ndarray, hits: np.ndarray, num_bins: int = 10, features: np.ndarray | None = None, min_count: int = 1
+    scores: np.ndarray, hits: np.ndarray, num_bins: int = 10, features: np.ndarray | None = None
 ) -> float:
     """Return the D-ECE: the gap between mean score and hit rate of a bin, averaged over the detections.
 
@@ -110,10 +105,9 @@ def detection_ece(
         hits: (N,) bool.
         num_bins: Of equal width, on each axis.
         features: (N, F) float in [0, 1], e.g. columns of `box_features`; None: scores alone.
-        min_count: Cells with fewer detections are left out of the average.
 
     Returns:
-        In [0, 1]; NaN if no cell is left.
+        In [0, 1]; NaN without detections.
 
     Raises:
         ValueError: See `reliability_table`; or if features and scores differ in length.
@@ -129,11 +123,8 @@ def detection_ece(
     for values in columns.T:
         cells = cells * num_bins + _bin_numbers(values, edges)
     _, cell_of = np.unique(cells, return_inverse=True)  # (N,)
-    counts = np.bincount(cell_of)  # (C,)
-    gaps = np.abs(np.bincount(cell_of, weights=scores - hits))  # (C,) times count
-    is_counted = counts >= min_count  # (C,)
-    total = counts[is_counted].sum()
-    return float(gaps[is_counted].sum() / total) if total else float("nan")
+    gaps = np.abs(np.bincount(cell_of, weights=scores - hits))  # (C,) times the number of detections
+    return float(gaps.sum() / len(scores)) if len(scores) else float("nan")
 
 
 def brier_score(scores: np.ndarray, hits: np.ndarray) -> float:
@@ -146,13 +137,7 @@ def brier_score(scores: np.ndarray, hits: np.ndarray) -> float:
     return float(np.square(scores - hits).mean()) if len(scores) else float("nan")
 
 
-def calibration_summary(
-    matches: pd.DataFrame,
-    images: pd.DataFrame,
-    class_names: Sequence[str] = CLASS_NAMES,
-    num_bins: int = 10,
-    num_box_bins: int = 5,
-) -> pd.DataFrame:
+def calibration_summary(matches: pd.DataFrame, images: pd.DataFrame, num_bins: int = 10) -> pd.DataFrame:
     """Return the calibration of each class and of all detections.
 
     Most detections of a detector have tiny scores and are rightly no hits; they make every error small. Drop what no
@@ -161,9 +146,7 @@ def calibration_summary(
     Args:
         matches: What `match_detections` returns, at the IoU threshold that shall count, as far as it shall count.
         images: Columns `file_name, width, height`.
-        class_names: The order of the rows.
-        num_bins: Of `d_ece`.
-        num_box_bins: On each axis of the others; fewer, as their cells are many.
+        num_bins: Of `d_ece`; the others have `NUM_BOX_BINS`.
 
     Returns:
         A row a class, then "all". Columns `class_name, num_detections, mean_score, hit_rate, brier, d_ece` (scores
@@ -174,15 +157,15 @@ def calibration_summary(
     """
     features = box_features(matches, images)
     rows = []
-    for name in (*class_names, ALL_CLASSES):
+    for name in (*CLASS_NAMES, ALL_CLASSES):
         is_counted = (matches["class_name"] == name) | (name == ALL_CLASSES)
         scores, hits = matches.loc[is_counted, "score"].to_numpy(), matches.loc[is_counted, "is_tp"].to_numpy()
         place, size = (features.loc[is_counted, list(c)].to_numpy() for c in (BOX_FEATURES[:2], BOX_FEATURES[2:]))
         row = {"class_name": name, "num_detections": len(scores)}
         row |= {"mean_score": matches["score"][is_counted].mean(), "hit_rate": matches["is_tp"][is_counted].mean()}
         row |= {"brier": brier_score(scores, hits), "d_ece": detection_ece(scores, hits, num_bins)}
-        row["d_ece_position"] = detection_ece(scores, hits, num_box_bins, place)
-        row["d_ece_size"] = detection_ece(scores, hits, num_box_bins, size)
+        row["d_ece_position"] = detection_ece(scores, hits, NUM_BOX_BINS, place)
+        row["d_ece_size"] = detection_ece(scores, hits, NUM_BOX_BINS, size)
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -236,28 +219,23 @@ def _fit_logistic(log_odds: np.ndarray, hits: np.ndarray) -> LogisticMap:
     return LogisticMap(float(slope), float(intercept))
 
 
-def fit_calibrator(
-    matches: pd.DataFrame, kind: str, class_names: Sequence[str] = CLASS_NAMES, iou_threshold: float = 0.5
-) -> Calibrator:
+def fit_calibrator(matches: pd.DataFrame, kind: str, iou_threshold: float = 0.5) -> Calibrator:
     """Fit a map for each class: what is exported with the model. Judge it by `cross_fit`, not on its own detections.
 
     Args:
         matches: What `match_detections` returns for out-of-fold detections.
         kind: One of `KINDS`.
-        class_names: Each of them gets a map.
         iou_threshold: That of the matches; is written down in the calibrator.
 
     Raises:
         ValueError: See `fit_map`.
     """
-    parts = {name: matches[matches["class_name"] == name] for name in class_names}
+    parts = {name: matches[matches["class_name"] == name] for name in CLASS_NAMES}
     maps = {name: fit_map(part["score"].to_numpy(), part["is_tp"].to_numpy(), kind) for name, part in parts.items()}
     return Calibrator(maps, iou_threshold)
 
 
-def cross_fit(
-    matches: pd.DataFrame, kind: str, parts: np.ndarray | None = None, class_names: Sequence[str] = CLASS_NAMES
-) -> pd.Series:
+def cross_fit(matches: pd.DataFrame, kind: str, parts: np.ndarray | None = None) -> pd.Series:
     """Calibrate each detection with a calibrator that has seen no detection of its fold.
 
     Args:
@@ -265,7 +243,6 @@ def cross_fit(
         kind: One of `KINDS`.
         parts: (N,) labels, the part that each detection is left out with; look-alike images belong into one part.
             None: the column `fold`.
-        class_names: The known classes.
 
     Returns:
         (N,) float64 in [0, 1] with the index of `matches`, named `score`.
@@ -280,7 +257,7 @@ def cross_fit(
     calibrated = pd.Series(np.nan, index=matches.index, name="score")
     for label in labels:
         left_out = parts == label  # (N,)
-        calibrator = fit_calibrator(matches[~left_out], kind, class_names)
+        calibrator = fit_calibrator(matches[~left_out], kind)
         own = matches[left_out]
         calibrated[left_out] = calibrator.apply(own["score"].to_numpy(), own["class_name"].to_numpy())
     return calibrated

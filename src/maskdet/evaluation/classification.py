@@ -4,7 +4,7 @@ A table of judged faces has the columns of `schema.CROP_PREDICTIONS` and `group`
 A face is called the class of its highest probability, of equal ones the first.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from maskdet.evaluation.curves import RECALL_POINTS
 from maskdet.evaluation.hypotheses.by_group import FaceGroups, Resampling
 from maskdet.evaluation.hypotheses.group_tests import share_interval
 from maskdet.evaluation.hypotheses.paired_outcomes import BALANCED, class_weights
-from maskdet.evaluation.rates import detection_rates, ratio
+from maskdet.evaluation.rates import detection_rates, mean_defined, ratio
 from maskdet.schema import CLASS_NAMES, PROBABILITY_COLUMNS
 
 HEADLINES = ("accuracy", "balanced_accuracy", "macro_f1", "macro_auc", "macro_ap")
@@ -92,7 +92,7 @@ class WeightedClassification:
         of_classes = rates | {"auc": auc, "ap": ap}
         macro = {"balanced_accuracy": "recall", "macro_f1": "f1", "macro_auc": "auc", "macro_ap": "ap"}
         metrics = {"accuracy": ratio(right.sum(axis=0), counts.sum(axis=(0, 1)))}
-        metrics |= {name: _mean_defined(of_classes[source]) for name, source in macro.items()}
+        metrics |= {name: mean_defined(of_classes[source]) for name, source in macro.items()}
         return metrics | {
             f"{kind}/{name}": values[k] for kind, values in of_classes.items() for k, name in enumerate(CLASS_NAMES)
         }
@@ -128,12 +128,6 @@ class _Ranking:
 
 def _class_indices(faces: pd.DataFrame) -> np.ndarray:
     return pd.Index(CLASS_NAMES).get_indexer(faces["class_name"])  # (N,)
-
-
-def _mean_defined(values: np.ndarray) -> np.ndarray:
-    """Return the mean of (K, R) over the classes where it is defined, (R,)."""
-    is_defined = ~np.isnan(values)
-    return ratio(np.where(is_defined, values, 0).sum(axis=0), is_defined.sum(axis=0))
 
 
 def resample_faces(faces: pd.DataFrame, num_replicates: int = NUM_REPLICATES, seed: int = 0) -> Resampled:
@@ -202,7 +196,7 @@ def interval_rows(faces: pd.DataFrame, resampling: Resampling) -> pd.DataFrame:
     )
 
 
-def confusion_table(faces: pd.DataFrame, class_names: Sequence[str] = CLASS_NAMES) -> pd.DataFrame:
+def confusion_table(faces: pd.DataFrame) -> pd.DataFrame:
     """Count which class is called which, zeros included.
 
     Returns:
@@ -210,8 +204,8 @@ def confusion_table(faces: pd.DataFrame, class_names: Sequence[str] = CLASS_NAME
         actual, then predicted class.
     """
     called = np.array(CLASS_NAMES)[predicted_classes(faces)]
-    counts = confusion_matrix(faces["class_name"].to_numpy(str), called, labels=list(class_names))  # (K, K)
-    grid = pd.MultiIndex.from_product([class_names, class_names], names=["actual", "predicted"]).to_frame(index=False)
+    counts = confusion_matrix(faces["class_name"].to_numpy(str), called, labels=list(CLASS_NAMES))  # (K, K)
+    grid = pd.MultiIndex.from_product([CLASS_NAMES, CLASS_NAMES], names=["actual", "predicted"]).to_frame(index=False)
     return grid.assign(count=counts.ravel(), share=ratio(counts, counts.sum(axis=1, keepdims=True)).ravel())
 
 

@@ -13,10 +13,9 @@ from maskdet.evaluation.bootstrap import Resampled
 from maskdet.evaluation.classification import is_right, mean_weights, resample_faces
 from maskdet.evaluation.holm import holm
 from maskdet.evaluation.hypotheses.by_group import FaceGroups, Resampling
+from maskdet.evaluation.hypotheses.named_faces import FACE_KEYS, check_same_faces
 from maskdet.evaluation.hypotheses.paired_outcomes import compare_means
 from maskdet.evaluation.paired import DIFFERENCE_COLUMNS, difference_rows
-
-_KEYS = ["file_name", "face"]
 
 
 def compare_classifiers(faces_of: Mapping[str, pd.DataFrame], resampling: Resampling) -> pd.DataFrame:
@@ -85,7 +84,7 @@ def _compared(
 ) -> pd.DataFrame:
     """Return the rows of `compare_faces` of judged faces and their resamples."""
     rows = difference_rows(a[1], b[1], resampling.confidence)[DIFFERENCE_COLUMNS].set_index("metric")
-    faces_a, faces_b = (faces.sort_values(_KEYS) for faces in (a[0], b[0]))
+    faces_a, faces_b = (faces.sort_values(FACE_KEYS) for faces in (a[0], b[0]))
     weights, groups = mean_weights(faces_a["class_name"]), FaceGroups.of(faces_a["group"])
     for name, found in compare_means(is_right(faces_a), is_right(faces_b), weights, groups, resampling).items():
         rows.loc[name, [*found.columns()]] = [*found.columns().values()]
@@ -99,7 +98,7 @@ def right_answers(faces_a: pd.DataFrame, faces_b: pd.DataFrame) -> tuple[np.ndar
         ValueError: If the faces or their classes differ.
     """
     check_same_faces(faces_a, faces_b, "the two classifiers")
-    return is_right(faces_a.sort_values(_KEYS)), is_right(faces_b.sort_values(_KEYS))
+    return is_right(faces_a.sort_values(FACE_KEYS)), is_right(faces_b.sort_values(FACE_KEYS))
 
 
 def protocol_inflation(faces_grouped: pd.DataFrame, faces_other: pd.DataFrame, resampling: Resampling) -> pd.DataFrame:
@@ -120,30 +119,8 @@ def protocol_inflation(faces_grouped: pd.DataFrame, faces_other: pd.DataFrame, r
     Raises:
         ValueError: If no face is in both, or one has two classes; see also `resample_faces`.
     """
-    shared = faces_grouped[_KEYS].merge(faces_other[_KEYS])
+    shared = faces_grouped[FACE_KEYS].merge(faces_other[FACE_KEYS])
     if shared.empty:
         raise ValueError("expected faces that both protocols judged, got none")
-    grouped, other = (faces.merge(shared, on=_KEYS) for faces in (faces_grouped, faces_other))
+    grouped, other = (faces.merge(shared, on=FACE_KEYS) for faces in (faces_grouped, faces_other))
     return compare_faces(grouped, other, resampling).assign(num_faces=len(shared))
-
-
-def check_same_faces(faces_a: pd.DataFrame, faces_b: pd.DataFrame, names: str) -> None:
-    """Refuse tables that do not judge the same faces with the same true classes.
-
-    Args:
-        faces_a: Judged faces.
-        faces_b: Judged faces.
-        names: What the message calls the two.
-
-    Raises:
-        ValueError: If they do not; the message names the first face that tells them apart.
-    """
-    columns = [*_KEYS, "class_name"]
-    rows = pd.concat([faces_a[columns], faces_b[columns]])
-    unequal = rows[~rows.duplicated(keep=False)]
-    if len(unequal):
-        first = unequal.sort_values(columns).iloc[0]
-        raise ValueError(
-            f"{names}: expected the same faces with the same classes, got {len(faces_a)} and {len(faces_b)} faces; "
-            f"only one table has face {first['face']} of {first['file_name']!r} as {first['class_name']}"
-        )

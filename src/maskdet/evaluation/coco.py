@@ -1,7 +1,5 @@
 """COCO's detection metrics from the tables, computed by faster-coco-eval in memory."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 from faster_coco_eval import COCO
@@ -23,7 +21,6 @@ def coco_metrics(
     images: pd.DataFrame,
     annotations: pd.DataFrame,
     predictions: pd.DataFrame,
-    class_names: Sequence[str] = CLASS_NAMES,
     size_bounds_px: tuple[float, float] | None = None,
 ) -> dict[str, float]:
     """Return mAP, AP by class and size, and AR, as COCO defines them.
@@ -36,12 +33,11 @@ def coco_metrics(
         images: A row an image to evaluate; of its columns only `file_name` is read.
         annotations: True boxes of these images, columns as `schema.ANNOTATIONS`.
         predictions: Detections in these images, columns as `schema.PREDICTIONS`, any order, may be empty.
-        class_names: The classes to evaluate, every one of the tables' classes among them.
         size_bounds_px: What `sizes.size_tertiles` returns for the whole set; None leaves the thirds out.
 
     Returns:
         `map, map_50, map_75, map_small, map_medium, map_large, ar_1, ar_10, ar_100, ar_300`, then `ap/<class>` and
-        `ap_50/<class>` of each class in the order of `class_names`; in [0, 1]. NaN where no true box has the class
+        `ap_50/<class>` of each class in the order of `CLASS_NAMES`; in [0, 1]. NaN where no true box has the class
         or the size; such a class is left out of the means. With bounds also `map_tertile_1` (the smallest third of
         the set's faces), `map_tertile_2, map_tertile_3`.
 
@@ -51,16 +47,16 @@ def coco_metrics(
     Reference:
         Lin et al. (2014), Microsoft COCO, https://arxiv.org/abs/1405.0312; agrees with pycocotools within 1e-6.
     """
-    check_tables(images, annotations, predictions, class_names)
+    check_tables(images, annotations, predictions, CLASS_NAMES)
     ranges = area_ranges(size_bounds_px)
     image_ids = {file_name: i for i, file_name in enumerate(sorted(images["file_name"]), start=1)}
-    class_ids = {class_name: i for i, class_name in enumerate(class_names, start=1)}
+    class_ids = {class_name: i for i, class_name in enumerate(CLASS_NAMES, start=1)}
     true_rows = _coco_rows(annotations, image_ids, class_ids)
     found_rows = _coco_rows(predictions, image_ids, class_ids)
     if not true_rows:
-        return _flat_metrics(*_undefined_arrays(len(class_ids), len(ranges)), class_names, list(ranges))
+        return _flat_metrics(*_undefined_arrays(len(class_ids), len(ranges)), list(ranges))
     arrays = _accumulate(image_ids, class_ids, true_rows, found_rows, list(ranges.values()))
-    return _flat_metrics(*arrays, class_names, list(ranges))
+    return _flat_metrics(*arrays, list(ranges))
 
 
 def _coco_rows(table: pd.DataFrame, image_ids: dict[str, int], class_ids: dict[str, int]) -> list[dict]:
@@ -106,9 +102,7 @@ def _undefined_arrays(num_classes: int, num_ranges: int) -> tuple[np.ndarray, np
     return np.full((10, 101, *shape), -1.0), np.full((10, *shape), -1.0)
 
 
-def _flat_metrics(
-    precision: np.ndarray, recall: np.ndarray, class_names: Sequence[str], range_names: list[str]
-) -> dict[str, float]:
+def _flat_metrics(precision: np.ndarray, recall: np.ndarray, range_names: list[str]) -> dict[str, float]:
     """Average COCO's arrays; shapes as in `_accumulate`, the first range is that of all areas."""
     at_ceiling = precision[..., MAX_DETECTIONS.index(AP_MAX_DETECTIONS)]  # (T, R, K, A)
     every_size = at_ceiling[..., 0]  # (T, R, K)
@@ -119,8 +113,8 @@ def _flat_metrics(
     }
     metrics |= {f"map_{name}": _mean_defined(at_ceiling[..., i]) for i, name in enumerate(range_names) if i}
     metrics |= {f"ar_{n}": _mean_defined(recall[..., 0, i]) for i, n in enumerate(MAX_DETECTIONS)}
-    metrics |= {f"ap/{name}": _mean_defined(every_size[:, :, k]) for k, name in enumerate(class_names)}
-    return metrics | {f"ap_50/{name}": _mean_defined(every_size[0, :, k]) for k, name in enumerate(class_names)}
+    metrics |= {f"ap/{name}": _mean_defined(every_size[:, :, k]) for k, name in enumerate(CLASS_NAMES)}
+    return metrics | {f"ap_50/{name}": _mean_defined(every_size[0, :, k]) for k, name in enumerate(CLASS_NAMES)}
 
 
 def _mean_defined(values: np.ndarray) -> float:

@@ -1,7 +1,5 @@
 """Which class is taken for which, with "background" for what is missed or invented."""
 
-from collections.abc import Sequence
-
 import pandas as pd
 
 from maskdet.evaluation.matching import ScoreThreshold, above_threshold, match_detections
@@ -48,18 +46,18 @@ def confusion_pairs(
     return pairs.sort_values(["actual", "predicted"], ignore_index=True)
 
 
-def confusion_counts(pairs: pd.DataFrame, class_names: Sequence[str] = CLASS_NAMES) -> pd.DataFrame:
+def confusion_counts(pairs: pd.DataFrame) -> pd.DataFrame:
     """Count pairs, zeros included.
 
     Args:
         pairs: What `confusion_pairs` returns.
-        class_names: The order of rows; "background" comes last.
 
     Returns:
-        Columns `actual, predicted, count`: a row for each of the (K + 1)² combinations, by actual, then predicted.
+        Columns `actual, predicted, count`: a row for each of the (K + 1)² combinations, by actual, then predicted, both
+        in the order of `CLASS_NAMES` with "background" last.
         The count of (background, background) is always 0: nobody counts places without a face.
     """
-    names = [*class_names, BACKGROUND]
+    names = [*CLASS_NAMES, BACKGROUND]
     grid = pd.MultiIndex.from_product([names, names], names=["actual", "predicted"])
     counts = pairs.groupby(["actual", "predicted"]).size().reindex(grid, fill_value=0)
     return counts.rename("count").reset_index()

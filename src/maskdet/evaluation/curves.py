@@ -96,19 +96,13 @@ def _pr_curve(matches: pd.DataFrame, class_name: str, num_faces: int) -> pd.Data
     return pd.DataFrame(columns)
 
 
-def operating_point(
-    matches: pd.DataFrame,
-    annotations: pd.DataFrame,
-    score_threshold: ScoreThreshold,
-    class_names: Sequence[str] = CLASS_NAMES,
-) -> pd.DataFrame:
+def operating_point(matches: pd.DataFrame, annotations: pd.DataFrame, score_threshold: ScoreThreshold) -> pd.DataFrame:
     """Count hits, false alarms and misses of the detections with `score >= score_threshold`.
 
     Args:
         matches: What `match_detections` returns, at the IoU threshold that shall count.
         annotations: The true boxes that were matched.
         score_threshold: In [0, 1]; a larger one trades recall for precision. One number, or one for each class.
-        class_names: The order of the rows.
 
     Returns:
         A row a class, then the row `"all"`, in which every detection counts once (micro average). Columns
@@ -116,7 +110,7 @@ def operating_point(
         `f1` (NaN without true boxes).
     """
     kept = above_threshold(matches, score_threshold)
-    rows = [_counts(c, kept[kept["class_name"] == c], int((annotations["class_name"] == c).sum())) for c in class_names]
+    rows = [_counts(c, kept[kept["class_name"] == c], int((annotations["class_name"] == c).sum())) for c in CLASS_NAMES]
     rows.append(_counts(ALL_CLASSES, kept, len(annotations)))
     return pd.DataFrame(rows, columns=_OPERATING_COLUMNS)
 

@@ -1,6 +1,5 @@
 """Why the mean AP is not higher: TIDE's kinds of errors, and what each of them costs."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,7 +48,6 @@ def classify_errors(
     predictions: pd.DataFrame,
     iou_threshold: float = 0.5,
     background_iou: float = 0.1,
-    class_names: Sequence[str] = CLASS_NAMES,
     max_detections: int = AP_MAX_DETECTIONS,
 ) -> DetectionErrors:
     """Say of every detection that is no hit what is wrong with it. The first kind that applies counts.
@@ -66,7 +64,6 @@ def classify_errors(
         predictions: Detections, columns as `schema.PREDICTIONS`, with a unique index; may be empty.
         iou_threshold: In (0, 1]; the foreground threshold.
         background_iou: In (0, iou_threshold]; at most so much overlap counts as none.
-        class_names: The known classes.
         max_detections: Best detections of a class in an image that are looked at, as in `coco_metrics`; tidecv counts
             the best of an image whatever their classes.
 
@@ -79,7 +76,7 @@ def classify_errors(
     """
     if not 0 < background_iou <= iou_threshold:
         raise ValueError(f"expected 0 < background_iou <= iou_threshold ({iou_threshold}), got {background_iou}")
-    check_tables(images, annotations, predictions, class_names)
+    check_tables(images, annotations, predictions, CLASS_NAMES)
     kept = best_of_each_class(predictions, max_detections)
     matches = match_detections(annotations, kept, iou_threshold)
     is_found = annotations.index.isin(matches["annotation"])  # (M,)
@@ -147,7 +144,7 @@ def _repairs(detections: pd.DataFrame, found_labels: set[int]) -> np.ndarray:
     return detections.index.isin(best.index)
 
 
-def error_costs(errors: DetectionErrors, class_names: Sequence[str] = CLASS_NAMES) -> pd.DataFrame:
+def error_costs(errors: DetectionErrors) -> pd.DataFrame:
     """Return how many errors of each kind there are, and how much AP the correction of each kind alone would give.
 
     The gains do not add up to what is missing to 1: an error hides others. A repair moves a detection to the right
@@ -156,7 +153,6 @@ def error_costs(errors: DetectionErrors, class_names: Sequence[str] = CLASS_NAME
 
     Args:
         errors: What `classify_errors` returns.
-        class_names: The order of the classes.
 
     Returns:
         Columns `error` (of `ORACLES`, in that order), `class_name` (the classes, then "all"), `count` (detections by
@@ -169,13 +165,13 @@ def error_costs(errors: DetectionErrors, class_names: Sequence[str] = CLASS_NAME
         leaves a class out that has neither detections nor true boxes any more; here it keeps its 0.
     """
     ranked = errors.detections.iloc[ranked_rows(errors.detections)]
-    num_faces = errors.faces["class_name"].value_counts().reindex(class_names, fill_value=0)  # (K,)
+    num_faces = errors.faces["class_name"].value_counts().reindex(CLASS_NAMES, fill_value=0)  # (K,)
     base = _class_aps(ranked, num_faces)
     parts = []
     for oracle in ORACLES:
         gains = _class_aps(*_corrected(errors, ranked, num_faces, oracle)).where(num_faces > 0) - base  # (K,)
         gains[ALL_CLASSES] = gains.mean()  # NaN left out
-        counts = _counts(errors, oracle).reindex(class_names, fill_value=0)
+        counts = _counts(errors, oracle).reindex(CLASS_NAMES, fill_value=0)
         counts[ALL_CLASSES] = counts.sum()
         gains = gains.clip(lower=0) if oracle in ERROR_KINDS else gains
         part = {"error": oracle, "class_name": gains.index, "count": counts.to_numpy(), "ap_gain": gains.to_numpy()}

@@ -8,10 +8,11 @@ import pandas as pd
 
 from maskdet.boxes import box_area
 from maskdet.evaluation.checks import check_tables
-from maskdet.evaluation.curves import RECALL_POINTS, best_of_each_class, ranked_rows
+from maskdet.evaluation.curves import best_of_each_class, ranked_rows
 from maskdet.evaluation.matching import match_detections
 from maskdet.evaluation.rates import detection_rates, ratio
 from maskdet.evaluation.sizes import area_ranges
+from maskdet.evaluation.weighted import Ranking, count_groups, group_places
 from maskdet.schema import BOX_COLUMNS, CLASS_NAMES
 
 FACE = "face"
@@ -40,20 +41,18 @@ class FaceTables:
 
 @dataclass(frozen=True)
 class _Counted:
-    """The N found faces that count for a size, from the highest score down.
+    """What counts for a size.
 
     Attributes:
-        group: (N,) int.
-        is_hit: (N,) bool.
-        is_ranked: (N,) bool, among the 100 best of its image, which AP counts.
-        is_shown: (N,) bool, at or above the operating point.
-        num_faces: (G,) float, true faces of the size in each group.
+        ranking: Of the found faces among the 100 best of their image, which AP counts.
+        num_hits: (G,) float, hits at or above the operating point in each group.
+        num_shown: (G,) float, found faces there.
+        num_faces: (G,) float, true faces of the size.
     """
 
-    group: np.ndarray
-    is_hit: np.ndarray
-    is_ranked: np.ndarray
-    is_shown: np.ndarray
+    ranking: Ranking
+    num_hits: np.ndarray
+    num_shown: np.ndarray
     num_faces: np.ndarray
 
 
@@ -84,12 +83,7 @@ class FaceFindingMetrics:
         score_threshold: float,
         iou_thresholds: Sequence[float],
     ) -> None:
-        lost = [name for name in tables.images["file_name"] if name not in group_of_file]
-        if lost:
-            raise ValueError(f"expected a group of every evaluated image, got none of {lost[0]!r}")
-        groups = np.unique([group_of_file[name] for name in tables.images["file_name"]])
-        place = {name: int(np.searchsorted(groups, group_of_file[name])) for name in tables.images["file_name"]}
-        self.num_groups = len(groups)
+        place, self.num_groups = group_places(tables.images["file_name"].tolist(), group_of_file)
         truth = tables.annotations.assign(class_name=FACE)
         check_tables(tables.images, truth, tables.faces.assign(class_name=FACE), (FACE,))
         faces = _ranked(tables.faces)
@@ -98,14 +92,18 @@ class FaceFindingMetrics:
         for iou_threshold in iou_thresholds:
             for name, limits in area_ranges(tables.size_bounds_px).items():
                 counted = _count_size(truth, faces, limits, iou_threshold)
-                self._sizes[iou_threshold, name] = _grouped(counted, truth, limits, place, score_threshold)
+                of_size = truth[_inside(truth, limits)]
+                self._sizes[iou_threshold, name] = _grouped(counted, of_size, place, self.num_groups, score_threshold)
             found = is_found(tables.annotations, tables.faces, score_threshold, iou_threshold)
             for state in CLASS_NAMES:
                 is_state = tables.annotations["class_name"] == state
                 self._states[iou_threshold, state] = np.stack(
-                    [_per_group(truth[rows], place) for rows in (found & is_state, is_state)]
+                    [
+                        count_groups(truth.loc[rows, "file_name"].map(place), self.num_groups)
+                        for rows in (found & is_state, is_state)
+                    ]
                 )
-        self.num_hits = max((len(counted.group) for counted in self._sizes.values()), default=0)
+        self.num_hits = max((len(counted.ranking.group_of_hit) for counted in self._sizes.values()), default=0)
 
     def __call__(self, weights: np.ndarray) -> dict[str, np.ndarray]:
         """Return every metric for R ways to weigh the groups.
@@ -119,7 +117,9 @@ class FaceFindingMetrics:
         """
         metrics = {}
         for (iou_threshold, name), counted in self._sizes.items():
-            rates = {"ap": _average_precision(counted, weights), **_rates(counted, weights)}
+            num_faces = counted.num_faces @ weights  # (R,)
+            rates = detection_rates(counted.num_hits @ weights, counted.num_shown @ weights, num_faces)
+            rates = {"ap": counted.ranking.average_precision(num_faces, weights), **rates}
             metrics |= {metric_name(rate, iou_threshold, name): values for rate, values in rates.items()}
         for (iou_threshold, name), (num_found, num_faces) in self._states.items():
             metrics[metric_name("recall", iou_threshold, name)] = ratio(num_found @ weights, num_faces @ weights)
@@ -128,7 +128,7 @@ class FaceFindingMetrics:
     def recall_counts(self) -> dict[str, np.ndarray]:
         """Return the faces found and all faces of each group with a face: metric → (2, G') float, 0 without any."""
         recalls = {
-            metric_name("recall", iou, name): np.stack([_hits(counted), counted.num_faces])
+            metric_name("recall", iou, name): np.stack([counted.num_hits, counted.num_faces])
             for (iou, name), counted in self._sizes.items()
         } | {metric_name("recall", iou, name): counts for (iou, name), counts in self._states.items()}
         has_faces = np.any([counts[1] > 0 for counts in recalls.values()], axis=0)  # (G,)
@@ -211,52 +211,14 @@ def _inside(table: pd.DataFrame, limits: tuple[float, float]) -> np.ndarray:
     return (areas >= limits[0]) & (areas <= limits[1])
 
 
-def _per_group(table: pd.DataFrame, place: Mapping[str, int]) -> np.ndarray:
-    """Return the number of rows in each group, (G,) float."""
-    groups = table["file_name"].map(place).to_numpy(np.int64)
-    return np.bincount(groups, minlength=max(place.values(), default=-1) + 1).astype(np.float64)
-
-
 def _grouped(
-    counted: pd.DataFrame,
-    truth: pd.DataFrame,
-    limits: tuple[float, float],
-    place: Mapping[str, int],
-    score_threshold: float,
+    counted: pd.DataFrame, faces: pd.DataFrame, place: Mapping[str, int], num_groups: int, score_threshold: float
 ) -> _Counted:
+    """Return by groups the found faces that `_count_size` returns and the true faces of the size."""
+    is_ranked, is_shown = counted["is_ranked"], counted["score"] >= score_threshold
+    ranked = counted[is_ranked]
+    parts = (counted[is_shown & counted["is_tp"]], counted[is_shown], faces)
     return _Counted(
-        counted["file_name"].map(place).to_numpy(np.int64),
-        counted["is_tp"].to_numpy(bool),
-        counted["is_ranked"].to_numpy(bool),
-        (counted["score"] >= score_threshold).to_numpy(bool),
-        _per_group(truth[_inside(truth, limits)], place),
+        Ranking.of(ranked["is_tp"].to_numpy(bool), ranked["file_name"].map(place).to_numpy(np.int64), num_groups),
+        *(count_groups(part["file_name"].map(place), num_groups) for part in parts),
     )
-
-
-def _rates(counted: _Counted, weights: np.ndarray) -> dict[str, np.ndarray]:
-    """Return precision, recall and F1 at the operating point, (R,) each."""
-    shown = np.bincount(counted.group[counted.is_shown], minlength=len(counted.num_faces))  # (G,)
-    return detection_rates(_hits(counted) @ weights, shown @ weights, counted.num_faces @ weights)
-
-
-def _hits(counted: _Counted) -> np.ndarray:
-    """Return the hits at the operating point in each group, (G,) float."""
-    hits = counted.group[counted.is_shown & counted.is_hit]
-    return np.bincount(hits, minlength=len(counted.num_faces)).astype(np.float64)
-
-
-def _average_precision(counted: _Counted, weights: np.ndarray) -> np.ndarray:
-    """Return COCO's 101-point AP of R replicates, (R,); NaN where a replicate has no true face.
-
-    The recall points are shared out among the hits: each belongs to the hit that reaches it.
-    """
-    groups, is_hit = counted.group[counted.is_ranked], counted.is_hit[counted.is_ranked]  # (n,), (n,)
-    hit_rows = np.flatnonzero(is_hit)  # (J,)
-    shown = np.cumsum(weights[groups], axis=0)[hit_rows]  # (J, R)
-    hits = np.cumsum(weights[groups[hit_rows]], axis=0)  # (J, R)
-    envelope = np.maximum.accumulate(ratio(hits, np.where(shown > 0, shown, 1))[::-1], axis=0)[::-1]  # (J, R)
-    num_faces = counted.num_faces @ weights  # (R,)
-    recall = hits / np.where(num_faces > 0, num_faces, 1)  # (J, R)
-    num_new = np.diff(np.searchsorted(RECALL_POINTS, recall, side="right"), axis=0, prepend=0)  # (J, R)
-    mean = np.einsum("jr,jr->r", envelope, num_new) / len(RECALL_POINTS)
-    return np.where(num_faces > 0, mean, np.nan)

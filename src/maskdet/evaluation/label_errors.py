@@ -1,6 +1,5 @@
 """Where the labels themselves may be wrong: what models that never saw an image say against its labels."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +29,6 @@ def likely_label_errors(
     min_suspicion: float = 0.5,
     iou_threshold: float = 0.5,
     background_iou: float = 0.1,
-    class_names: Sequence[str] = CLASS_NAMES,
 ) -> pd.DataFrame:
     """Rank the labels that a person should look at again.
 
@@ -57,7 +55,6 @@ def likely_label_errors(
         min_suspicion: Rows below it are left out.
         iou_threshold: In (0, 1].
         background_iou: In (0, iou_threshold].
-        class_names: The known classes.
 
     Returns:
         Most suspicious first; a label at most once a kind. Columns `file_name, fold` (of the detection; <NA> for a
@@ -75,7 +72,7 @@ def likely_label_errors(
     """
     if not 0 < background_iou <= iou_threshold <= 1:
         raise ValueError(f"expected 0 < background_iou <= iou_threshold <= 1, got {background_iou} and {iou_threshold}")
-    check_tables(images, annotations, predictions, class_names)
+    check_tables(images, annotations, predictions, CLASS_NAMES)
     _check_one_fold(predictions)
     predictions = predictions.reset_index(drop=True)
     pairs = _overlapping_pairs(annotations, predictions, background_iou)

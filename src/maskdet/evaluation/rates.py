@@ -15,6 +15,16 @@ def ratio(part: Counts, whole: Counts) -> np.ndarray:
     return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
 
 
+def mean_defined(values: np.ndarray) -> np.ndarray:
+    """Return the means of (K, R) values over the K rows, NaN left out; (R,), NaN where nothing else is left.
+
+    >>> mean_defined(np.array([[1.0, np.nan], [0.5, np.nan]])).tolist()
+    [0.75, nan]
+    """
+    is_defined = ~np.isnan(values)
+    return ratio(np.where(is_defined, values, 0).sum(axis=0), is_defined.sum(axis=0))
+
+
 def detection_rates(hits: Counts, shown: Counts, faces: Counts) -> dict[str, np.ndarray]:
     """Return precision, recall and F1.
 

@@ -1,6 +1,5 @@
 """Which faces are missed: recall by size, crowding, truncation, class, image, and by blur and brightness if known."""
 
-from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -33,7 +32,6 @@ def face_outcomes(
     score_threshold: ScoreThreshold,
     iou_threshold: float = 0.5,
     quality: pd.DataFrame | None = None,
-    class_names: Sequence[str] = CLASS_NAMES,
 ) -> pd.DataFrame:
     """Say of every true box whether it was found, and what may have made it hard.
 
@@ -44,7 +42,6 @@ def face_outcomes(
         score_threshold: Detections with `score >= score_threshold` are counted; one number, or one for each class.
         iou_threshold: In (0, 1].
         quality: Columns `sharpness, brightness` with the index of `annotations`; NaN where not measured.
-        class_names: The known classes.
 
     Returns:
         The annotations with their index, plus `is_found` (a detection of the right class hits it), `is_located` (a
@@ -55,7 +52,7 @@ def face_outcomes(
     Raises:
         ValueError: See `check_tables`; or if `quality` has another index than the annotations.
     """
-    check_tables(images, annotations, predictions, class_names)
+    check_tables(images, annotations, predictions, CLASS_NAMES)
     kept = above_threshold(predictions, score_threshold)
     right, any_class = (match_detections(annotations, kept, iou_threshold, by_class) for by_class in (True, False))
     boxes = annotations[BOX_COLUMNS].to_numpy(np.float64)  # (M, 4)

@@ -19,10 +19,7 @@ _RATIOS = ["precision", "recall", "f1"]
 
 
 def threshold_curves(
-    matches: pd.DataFrame,
-    annotations: pd.DataFrame,
-    class_names: Sequence[str] = CLASS_NAMES,
-    score_points: np.ndarray = SCORE_POINTS,
+    matches: pd.DataFrame, annotations: pd.DataFrame, score_points: np.ndarray = SCORE_POINTS
 ) -> pd.DataFrame:
     """Return what `operating_point` returns, at many thresholds.
 
@@ -31,7 +28,6 @@ def threshold_curves(
     Args:
         matches: What `match_detections` returns, at the IoU threshold that shall count.
         annotations: The true boxes that were matched.
-        class_names: The order of the curves.
         score_points: (T,) thresholds, any order.
 
     Returns:
@@ -42,7 +38,7 @@ def threshold_curves(
         ValueError: If a score is NaN.
     """
     parts = []
-    for name, group, num_faces in _groups(matches, annotations, class_names):
+    for name, group, num_faces in _groups(matches, annotations, CLASS_NAMES):
         scores, hits = _ranking(group)
         num_kept = len(scores) - np.searchsorted(scores[::-1], score_points.astype(scores.dtype), side="left")  # (T,)
         parts.append(_points(name, score_points, num_kept, hits, num_faces))

@@ -4,7 +4,6 @@ faster-coco-eval holds the same verdicts in memory that Python cannot read, henc
 to each other.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,7 +55,6 @@ def coco_verdicts(
     images: pd.DataFrame,
     annotations: pd.DataFrame,
     predictions: pd.DataFrame,
-    class_names: Sequence[str] = CLASS_NAMES,
     size_bounds_px: tuple[float, float] | None = None,
 ) -> CocoVerdicts:
     """Match detections with true boxes as COCO does, for every size and every threshold in one pass.
@@ -65,7 +63,6 @@ def coco_verdicts(
         images: See `coco_metrics`.
         annotations: See `coco_metrics`.
         predictions: See `coco_metrics`.
-        class_names: See `coco_metrics`.
         size_bounds_px: See `coco_metrics`.
 
     Returns:
@@ -77,10 +74,10 @@ def coco_verdicts(
     Reference:
         pycocotools, `COCOeval.evaluateImg`.
     """
-    check_tables(images, annotations, predictions, class_names)
+    check_tables(images, annotations, predictions, CLASS_NAMES)
     ranges = area_ranges(size_bounds_px)
     files = pd.Index(sorted(images["file_name"]))
-    classes = pd.Index(class_names)
+    classes = pd.Index(CLASS_NAMES)
     found = _indexed(predictions, files, classes)
     scores = predictions["score"].to_numpy(np.float64)
     found = found.iloc[np.lexsort([found["image"], -scores])]  # stable: equal ones keep the order of rows

@@ -4,20 +4,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from scipy import sparse
 
 from maskdet.evaluation.coco import AP_MAX_DETECTIONS, IOU_THRESHOLDS, MAX_DETECTIONS
 from maskdet.evaluation.curves import RECALL_POINTS
 from maskdet.evaluation.matching import ScoreThreshold, above_threshold, match_detections
 from maskdet.evaluation.pooling import EvaluationTables
-from maskdet.evaluation.rates import detection_rates, ratio
+from maskdet.evaluation.rates import detection_rates, mean_defined, ratio
 from maskdet.evaluation.verdicts import CocoVerdicts, coco_verdicts
 from maskdet.schema import CLASS_NAMES
 
 
 @dataclass(frozen=True)
-class _Ranking:
-    """The J hits of one class, size and IoU threshold, from the highest score down.
+class Ranking:
+    """The J hits among the detections that AP counts of one class, from the highest score down.
 
     Precision matters at hits only: between two of them it falls, and COCO's envelope never sees that.
 
@@ -28,6 +29,61 @@ class _Ranking:
 
     group_of_hit: np.ndarray
     counted: sparse.csr_matrix
+
+    @classmethod
+    def of(cls, is_hit: np.ndarray, groups: np.ndarray, num_groups: int) -> "Ranking":
+        """Reduce detections to their hits; what comes after the last hit changes no AP.
+
+        Args:
+            is_hit: (N,) bool, of the detections that count, from the highest score down.
+            groups: (N,) int, place of the group of each.
+            num_groups: G.
+        """
+        hits = np.flatnonzero(is_hit)  # (J,)
+        row_starts = np.append(0, hits + 1)  # (J + 1,) a row ends with its hit
+        columns = groups[: row_starts[-1]]
+        cells = (np.ones(len(columns)), columns, row_starts)
+        return cls(groups[hits], sparse.csr_matrix(cells, shape=(len(hits), num_groups)))
+
+    def average_precision(self, num_faces: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Return COCO's 101-point AP for R ways to weigh the groups.
+
+        The recall points are shared out among the hits: each point belongs to the hit that reaches it.
+
+        Args:
+            num_faces: (R,) float, true boxes so weighted.
+            weights: (G, R) float, how often each group counts.
+
+        Returns:
+            (R,) float in [0, 1]; NaN without a true box.
+        """
+        hits = np.cumsum(weights[self.group_of_hit], axis=0)  # (J, R)
+        counted = np.cumsum(self.counted @ weights, axis=0)  # (J, R)
+        precision = hits / np.where(counted > 0, counted, 1)  # 0 before the first detection that is drawn
+        envelope = np.maximum.accumulate(precision[::-1], axis=0)[::-1]  # (J, R)
+        recall = hits / np.where(num_faces > 0, num_faces, 1)  # (J, R)
+        num_reached = np.searchsorted(RECALL_POINTS, recall, side="right")  # (J, R), the first hit reaches recall 0
+        num_new = np.diff(num_reached, axis=0, prepend=0)  # (J, R)
+        mean = np.einsum("jr,jr->r", envelope, num_new) / len(RECALL_POINTS)
+        return np.where(num_faces > 0, mean, np.nan)
+
+
+def group_places(files: Sequence[str], group_of_file: Mapping[str, int]) -> tuple[dict[str, int], int]:
+    """Return the place of every file's group among the sorted groups of these files, and how many groups there are.
+
+    Raises:
+        ValueError: If a file has no group.
+    """
+    lost = [name for name in files if name not in group_of_file]
+    if lost:
+        raise ValueError(f"expected a group of every evaluated image, got none of {lost[0]!r}")
+    groups, places = np.unique([group_of_file[name] for name in files], return_inverse=True)
+    return dict(zip(files, places.tolist(), strict=True)), len(groups)
+
+
+def count_groups(places: pd.Series | np.ndarray, num_groups: int) -> np.ndarray:
+    """Return how often each of G groups occurs among (N,) places, (G,) float."""
+    return np.bincount(np.asarray(places, np.int64), minlength=num_groups).astype(np.float64)
 
 
 class WeightedMetrics:
@@ -40,7 +96,6 @@ class WeightedMetrics:
         group_of_file: Group of every file of `tables.images`; others are ignored.
         score_threshold: Of precision, recall and F1; one, or one for each class.
         iou_threshold: Of the same three.
-        class_names: The classes to evaluate.
         metrics: Which to count, e.g. `("map_50",)`, which takes a fiftieth of the time; None: all.
 
     Raises:
@@ -53,32 +108,28 @@ class WeightedMetrics:
         group_of_file: Mapping[str, int],
         score_threshold: ScoreThreshold,
         iou_threshold: float = 0.5,
-        class_names: Sequence[str] = CLASS_NAMES,
         metrics: Sequence[str] | None = None,
     ) -> None:
-        verdicts = coco_verdicts(
-            tables.images, tables.annotations, tables.predictions, class_names, tables.size_bounds_px
-        )
-        group_of_image, self.num_groups = _group_indices(verdicts.files, group_of_file)  # (I,)
-        self._class_names = tuple(class_names)
+        verdicts = coco_verdicts(tables.images, tables.annotations, tables.predictions, tables.size_bounds_px)
+        place, self.num_groups = group_places(verdicts.files, group_of_file)
+        group_of_image = np.array([place[name] for name in verdicts.files], np.int64)  # (I,)
         self._size_names = verdicts.size_names
-        cells = _cells(verdicts.size_names, class_names)
+        cells = _cells(verdicts.size_names)
         self._wanted = _known(cells if metrics is None else metrics, cells)
         needed = np.zeros((len(verdicts.size_names), len(IOU_THRESHOLDS)), bool)  # (A, T)
         for name in self._wanted:
             needed[cells[name]] = True
-        self._num_faces = _face_counts(verdicts, group_of_image, self.num_groups, len(class_names))  # (K, A, G)
-        self._num_found = _found_counts(verdicts, group_of_image, self.num_groups, len(class_names))  # (K, C, T, G)
-        self._rankings = _rankings(verdicts, group_of_image, self.num_groups, len(class_names), needed)  # [K][A][T]
+        self._num_faces = _face_counts(verdicts, group_of_image, self.num_groups)  # (K, A, G)
+        self._num_found = _found_counts(verdicts, group_of_image, self.num_groups)  # (K, C, T, G)
+        self._rankings = _rankings(verdicts, group_of_image, self.num_groups, needed)  # [K][A][T]
         rankings = (ranking for sizes in self._rankings for of_size in sizes for ranking in of_size)
         self.num_hits = max((len(ranking.group_of_hit) for ranking in rankings if ranking is not None), default=0)
         shown = match_detections(
             tables.annotations, above_threshold(tables.predictions, score_threshold), iou_threshold
         )
-        group_of = dict(zip(verdicts.files, group_of_image, strict=True))
         rows = (shown.loc[shown["is_tp"], "file_name"], shown["file_name"], tables.annotations["file_name"])
         self._outcomes = np.stack(
-            [_count(row.map(group_of), self.num_groups) for row in rows]
+            [count_groups(row.map(place), self.num_groups) for row in rows]
         )  # (3, G) hits, shown, faces
 
     def __call__(self, weights: np.ndarray) -> dict[str, np.ndarray]:
@@ -92,15 +143,15 @@ class WeightedMetrics:
             ones gives what `evaluate_tables` returns.
         """
         num_faces = self._num_faces @ weights  # (K, A, R)
-        ap = np.stack([self._average_precisions(k, num_faces[k], weights) for k in range(len(self._class_names))])
-        metrics = {"map": _mean_defined(ap[:, 0]), "map_50": _mean_defined(ap[:, 0, :1])}
-        metrics["map_75"] = _mean_defined(ap[:, 0, 5:6])
-        metrics |= {f"map_{name}": _mean_defined(ap[:, a]) for a, name in enumerate(self._size_names) if a}
+        ap = np.stack([self._average_precisions(k, num_faces[k], weights) for k in range(len(CLASS_NAMES))])
+        metrics = {"map": _mean_of_classes(ap[:, 0]), "map_50": _mean_of_classes(ap[:, 0, :1])}
+        metrics["map_75"] = _mean_of_classes(ap[:, 0, 5:6])
+        metrics |= {f"map_{name}": _mean_of_classes(ap[:, a]) for a, name in enumerate(self._size_names) if a}
         if any(name.startswith("ar_") for name in self._wanted):
             recall = ratio(self._num_found @ weights, num_faces[:, 0, None, None])  # (K, C, T, R)
-            metrics |= {f"ar_{n}": _mean_defined(recall[:, c]) for c, n in enumerate(MAX_DETECTIONS)}
-        metrics |= {f"ap/{name}": ap[k, 0].mean(axis=0) for k, name in enumerate(self._class_names)}
-        metrics |= {f"ap_50/{name}": ap[k, 0, 0] for k, name in enumerate(self._class_names)}
+            metrics |= {f"ar_{n}": _mean_of_classes(recall[:, c]) for c, n in enumerate(MAX_DETECTIONS)}
+        metrics |= {f"ap/{name}": ap[k, 0].mean(axis=0) for k, name in enumerate(CLASS_NAMES)}
+        metrics |= {f"ap_50/{name}": ap[k, 0, 0] for k, name in enumerate(CLASS_NAMES)}
         hits, shown, faces = self._outcomes @ weights  # (R,) each
         metrics |= detection_rates(hits, shown, faces)
         return {name: metrics[name] for name in self._wanted}
@@ -111,17 +162,17 @@ class WeightedMetrics:
         ap = np.full((len(rankings), len(IOU_THRESHOLDS), weights.shape[1]), np.nan)
         for a, t in np.ndindex(ap.shape[:2]):
             if (ranking := rankings[a][t]) is not None:
-                ap[a, t] = _average_precision(ranking, num_faces[a], weights)
+                ap[a, t] = ranking.average_precision(num_faces[a], weights)
         return ap
 
 
-def _cells(size_names: Sequence[str], class_names: Sequence[str]) -> dict[str, tuple]:
+def _cells(size_names: Sequence[str]) -> dict[str, tuple]:
     """Return which sizes and IoU thresholds each metric needs rankings of, metrics in the order of the results."""
     every, none = slice(None), slice(0)
     cells = {"map": (0, every), "map_50": (0, 0), "map_75": (0, 5)}
     cells |= {f"map_{name}": (a, every) for a, name in enumerate(size_names) if a}
     cells |= {f"ar_{n}": (none, none) for n in MAX_DETECTIONS}
-    cells |= {f"ap/{name}": (0, every) for name in class_names} | {f"ap_50/{name}": (0, 0) for name in class_names}
+    cells |= {f"ap/{name}": (0, every) for name in CLASS_NAMES} | {f"ap_50/{name}": (0, 0) for name in CLASS_NAMES}
     return cells | dict.fromkeys(detection_rates(0.0, 0.0, 0.0), (none, none))
 
 
@@ -133,57 +184,44 @@ def _known(metrics: Iterable[str], cells: Mapping[str, tuple]) -> list[str]:
     return [name for name in cells if name in chosen]
 
 
-def _group_indices(files: Sequence[str], group_of_file: Mapping[str, int]) -> tuple[np.ndarray, int]:
-    """Return the place of every file's group among the sorted groups, (I,) int, and how many there are."""
-    lost = [name for name in files if name not in group_of_file]
-    if lost:
-        raise ValueError(f"expected a group of every evaluated image, got none of {lost[0]!r}")
-    groups, indices = np.unique([group_of_file[name] for name in files], return_inverse=True)
-    return indices, len(groups)
-
-
-def _count(groups: np.ndarray, num_groups: int) -> np.ndarray:
-    return np.bincount(np.asarray(groups, np.int64), minlength=num_groups).astype(np.float64)  # (G,)
-
-
-def _face_counts(verdicts: CocoVerdicts, group_of_image: np.ndarray, num_groups: int, num_classes: int) -> np.ndarray:
+def _face_counts(verdicts: CocoVerdicts, group_of_image: np.ndarray, num_groups: int) -> np.ndarray:
     """Return the number of true boxes of each class and size in each group, (K, A, G)."""
     groups = group_of_image[verdicts.image_of_face]  # (M,)
     return np.stack(
         [
             [
-                _count(groups[is_counted & (verdicts.class_of_face == k)], num_groups)
+                count_groups(groups[is_counted & (verdicts.class_of_face == k)], num_groups)
                 for is_counted in verdicts.is_face_counted
             ]
-            for k in range(num_classes)
+            for k in range(len(CLASS_NAMES))
         ]
     )
 
 
-def _found_counts(verdicts: CocoVerdicts, group_of_image: np.ndarray, num_groups: int, num_classes: int) -> np.ndarray:
+def _found_counts(verdicts: CocoVerdicts, group_of_image: np.ndarray, num_groups: int) -> np.ndarray:
     """Return the hits of each class, ceiling of `MAX_DETECTIONS` and threshold in each group, (K, C, T, G)."""
     groups = group_of_image[verdicts.image_of_detection]  # (N,)
-    counts = np.zeros((num_classes, len(MAX_DETECTIONS), len(IOU_THRESHOLDS), num_groups))
+    counts = np.zeros((len(CLASS_NAMES), len(MAX_DETECTIONS), len(IOU_THRESHOLDS), num_groups))
     for k, c, t in np.ndindex(counts.shape[:3]):
         is_in = (verdicts.class_of_detection == k) & (verdicts.rank < MAX_DETECTIONS[c]) & verdicts.is_hit[0, t]
-        counts[k, c, t] = _count(groups[is_in], num_groups)
+        counts[k, c, t] = count_groups(groups[is_in], num_groups)
     return counts
 
 
 def _rankings(
-    verdicts: CocoVerdicts, group_of_image: np.ndarray, num_groups: int, num_classes: int, needed: np.ndarray
-) -> list[list[list[_Ranking | None]]]:
+    verdicts: CocoVerdicts, group_of_image: np.ndarray, num_groups: int, needed: np.ndarray
+) -> list[list[list[Ranking | None]]]:
     """Return the ranking of every class, size and threshold, [K][A][T]; None where (A, T) `needed` is False."""
     groups = group_of_image[verdicts.image_of_detection]  # (N,)
     classes = []
-    for k in range(num_classes):
+    for k in range(len(CLASS_NAMES)):
         rows = np.flatnonzero((verdicts.class_of_detection == k) & (verdicts.rank < AP_MAX_DETECTIONS))
         is_hit, is_counted, of_class = verdicts.is_hit[..., rows], verdicts.is_counted[..., rows], groups[rows]
         classes.append(
             [
                 [
-                    _ranking(is_hit[a, t], is_counted[a, t], of_class, num_groups) if is_needed else None
-                    for t, is_needed in enumerate(of_size)
+                    Ranking.of(is_hit[a, t, counts], of_class[counts], num_groups) if is_needed else None
+                    for t, (is_needed, counts) in enumerate(zip(of_size, is_counted[a], strict=True))
                 ]
                 for a, of_size in enumerate(needed)
             ]
@@ -191,33 +229,6 @@ def _rankings(
     return classes
 
 
-def _ranking(is_hit: np.ndarray, is_counted: np.ndarray, groups: np.ndarray, num_groups: int) -> _Ranking:
-    """Reduce (n,) verdicts in the order of scores to the hits; what comes after the last hit changes no AP."""
-    hits = np.flatnonzero(is_hit)  # (J,)
-    counted = np.flatnonzero(is_counted[: hits[-1] + 1] if len(hits) else [])  # hits are among them
-    row_starts = np.append(0, np.searchsorted(counted, hits, side="right"))  # (J + 1,) a row ends with its hit
-    cells = (np.ones(len(counted)), groups[counted], row_starts)
-    return _Ranking(groups[hits], sparse.csr_matrix(cells, shape=(len(hits), num_groups)))
-
-
-def _average_precision(ranking: _Ranking, num_faces: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return COCO's 101-point AP of R replicates, (R,); NaN where `num_faces` (R,) is 0.
-
-    The 101 recall points are shared out among the hits: each point belongs to the hit that reaches it.
-    """
-    hits = np.cumsum(weights[ranking.group_of_hit], axis=0)  # (J, R)
-    counted = np.cumsum(ranking.counted @ weights, axis=0)  # (J, R)
-    precision = hits / np.where(counted > 0, counted, 1)  # 0 before the first detection that is drawn
-    envelope = np.maximum.accumulate(precision[::-1], axis=0)[::-1]  # (J, R)
-    recall = hits / np.where(num_faces > 0, num_faces, 1)  # (J, R)
-    num_reached = np.searchsorted(RECALL_POINTS, recall, side="right")  # (J, R), recall 0 is reached by the first hit
-    num_new = np.diff(num_reached, axis=0, prepend=0)  # (J, R)
-    mean = np.einsum("jr,jr->r", envelope, num_new) / len(RECALL_POINTS)
-    return np.where(num_faces > 0, mean, np.nan)
-
-
-def _mean_defined(values: np.ndarray) -> np.ndarray:
+def _mean_of_classes(values: np.ndarray) -> np.ndarray:
     """Return the mean of (K, T, R) over classes and thresholds, undefined classes left out, (R,)."""
-    of_class = values.mean(axis=1)  # (K, R)
-    is_defined = ~np.isnan(of_class)
-    return ratio(np.where(is_defined, of_class, 0).sum(axis=0), is_defined.sum(axis=0))
+    return mean_defined(values.mean(axis=1))

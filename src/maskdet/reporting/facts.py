@@ -2,7 +2,7 @@
 
 import platform
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 
@@ -112,9 +112,9 @@ def _join(texts: Iterable[str]) -> str:
     return " or ".join(dict.fromkeys(texts))
 
 
-def package_versions(names: Sequence[str] = PACKAGES) -> list[str]:
-    """Return "name version" of every installed distribution among `names`."""
-    return list(_versions(names))
+def package_versions() -> list[str]:
+    """Return "name version" of every installed distribution among `PACKAGES`."""
+    return list(_versions())
 
 
 def git_revision(root: Path) -> str | None:
@@ -125,8 +125,8 @@ def git_revision(root: Path) -> str | None:
     return f"{commit}, with uncommitted changes" if _git(root, "status", "--porcelain") else commit
 
 
-def _versions(names: Sequence[str]) -> Iterator[str]:
-    for name in names:
+def _versions() -> Iterator[str]:
+    for name in PACKAGES:
         try:
             yield f"{name} {metadata.version(name)}"
         except metadata.PackageNotFoundError:

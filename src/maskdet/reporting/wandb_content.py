@@ -35,9 +35,7 @@ def log_summary(run: "wandb.Run | None", metrics: Mapping) -> None:
         run.summary.update({key: value for key, value in flatten_metrics(metrics).items() if value is not None})
 
 
-def log_gallery(
-    run: "wandb.Run | None", key: str, pictures: Sequence[GalleryPicture], step: Mapping[str, float] | None = None
-) -> None:
+def log_gallery(run: "wandb.Run | None", key: str, pictures: Sequence[GalleryPicture]) -> None:
     """Log images with two groups of boxes, `predictions` and `ground_truth`, that W&B can switch on and off.
 
     Args:
@@ -45,7 +43,6 @@ def log_gallery(
         key: E.g. `gallery/worst`.
         pictures: Boxes in pixels of the images, which are logged in their own size on a black ground as large as the
             largest: W&B shows a list of unequal sizes wrongly.
-        step: Logged beside the images, e.g. `{"epoch": 3}`.
     """
     if run is None or not pictures:
         return
@@ -60,7 +57,7 @@ def log_gallery(
         )
         for picture in pictures
     ]
-    run.log({key: images, **(step or {})})
+    run.log({key: images})
 
 
 def log_pictures(run: "wandb.Run | None", pictures: Mapping[str, np.ndarray]) -> None:
@@ -77,15 +74,14 @@ def log_pictures(run: "wandb.Run | None", pictures: Mapping[str, np.ndarray]) ->
     run.log({key: wandb.Image(pixels) for key, pixels in pictures.items()})
 
 
-def log_predictions_table(run: "wandb.Run | None", predictions: pd.DataFrame, key: str = "predictions") -> int:
-    """Log detections as a W&B table: those with a score of at least 0.05, the best 10,000.
+def log_predictions_table(run: "wandb.Run | None", predictions: pd.DataFrame) -> int:
+    """Log detections as the W&B table `predictions`: those with a score of at least 0.05, the best 10,000.
 
-    The summary's `<key>_left_out` says how many rows that leaves out.
+    The summary's `predictions_left_out` says how many rows that leaves out.
 
     Args:
         run: None does nothing.
         predictions: Columns as `schema.PREDICTIONS`; further columns are logged too.
-        key: Of the table.
 
     Returns:
         The number of rows left out; 0 without a run.
@@ -97,18 +93,17 @@ def log_predictions_table(run: "wandb.Run | None", predictions: pd.DataFrame, ke
     kept = predictions[predictions["score"] >= TABLE_MIN_SCORE]
     kept = kept.sort_values("score", ascending=False, kind="stable").head(TABLE_MAX_ROWS)
     left_out = len(predictions) - len(kept)
-    run.log({key: wandb.Table(columns=list(kept.columns), data=kept.to_numpy(object).tolist())})
-    run.summary[f"{key}_left_out"] = left_out
+    run.log({"predictions": wandb.Table(columns=list(kept.columns), data=kept.to_numpy(object).tolist())})
+    run.summary["predictions_left_out"] = left_out
     return left_out
 
 
-def log_pr_curves(run: "wandb.Run | None", curves: pd.DataFrame, key: str = "pr_curves") -> None:
-    """Log precision over recall as an interactive chart, a line a class.
+def log_pr_curves(run: "wandb.Run | None", curves: pd.DataFrame) -> None:
+    """Log precision over recall as the interactive chart `pr_curves`, a line a class.
 
     Args:
         run: None does nothing.
         curves: Columns `class_name, recall, precision`.
-        key: Of the chart.
     """
     if run is None or curves.empty:
         return
@@ -117,7 +112,7 @@ def log_pr_curves(run: "wandb.Run | None", curves: pd.DataFrame, key: str = "pr_
     columns = ["class_name", "recall", "precision"]
     table = wandb.Table(columns=columns, data=curves[columns].to_numpy(object).tolist())
     title = "Precision over recall, IoU 0.5"
-    run.log({key: wandb.plot.line(table, "recall", "precision", stroke="class_name", title=title)})
+    run.log({"pr_curves": wandb.plot.line(table, "recall", "precision", stroke="class_name", title=title)})
 
 
 def log_files(run: "wandb.Run | None", name: str, kind: str, paths: Sequence[Path]) -> None:

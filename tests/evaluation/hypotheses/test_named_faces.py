@@ -81,8 +81,8 @@ def test_models_of_other_faces_are_told_apart(change):
     ]
     others = {"fewer": rows[:-1], "class": [*rows[:-1], ("b.png", 1, "without_mask", (1, 0, 0))]}
     ours, theirs = (from_crop_predictions(crop_predictions(each), GROUPS) for each in (rows, others[change]))
-    check_same_faces(ours, ours, "grey", "colour")
+    check_same_faces(ours.faces, ours.faces, "grey and colour")
     with pytest.raises(
-        ValueError, match=r"grey and colour: expected the same faces .*; only one has face 1 of 'b\.png'"
+        ValueError, match=r"grey and colour: expected the same faces .*; only one table has face 1 of 'b\.png'"
     ):
-        check_same_faces(ours, theirs, "grey", "colour")
+        check_same_faces(ours.faces, theirs.faces, "grey and colour")

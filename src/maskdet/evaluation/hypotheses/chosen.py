@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from maskdet.evaluation.hypotheses.by_group import FaceGroups
 from maskdet.evaluation.hypotheses.wording import listing
 
 
@@ -28,9 +29,18 @@ class ChosenOn:
         names = frozenset(name for name, fold in fold_of_file.items() if fold in known)
         return cls(known, names) if names else None
 
-    def is_other(self, file_names: pd.Series) -> np.ndarray:
-        """Return (N,) bool: the image had no say."""
-        return ~file_names.isin(self.file_names).to_numpy()
+    def others(self, file_names: pd.Series, groups: FaceGroups) -> np.ndarray | None:
+        """Return which faces are of images that had no say, to judge them alone.
+
+        Args:
+            file_names: (N,) the image of each face.
+            groups: Of the faces.
+
+        Returns:
+            (N,) bool; None where they are all faces, or come from fewer than two groups.
+        """
+        is_other = ~file_names.isin(self.file_names).to_numpy()
+        return None if is_other.all() or len(np.unique(groups.codes[is_other])) < 2 else is_other
 
     @property
     def text(self) -> str:

@@ -35,7 +35,7 @@ def judge_colour(
     Raises:
         ValueError: If the two judged different faces.
     """
-    check_same_faces(grey, colour, *names)
+    check_same_faces(grey.faces, colour.faces, " and ".join(names))
     compared = compare_outcomes(grey.is_right, colour.is_right, grey.groups, resampling)
     evidence = compared.by_group.evidence
     conclusion = directed_conclusion(evidence.p_value, compared.difference.value, resampling.alpha)

@@ -197,10 +197,8 @@ def _elsewhere(
     chosen_on: ChosenOn | None,
 ) -> PairedOutcomes | None:
     """Return the comparison on the images of the folds that had no say in the thresholds."""
-    if chosen_on is None:
-        return None
-    is_other = chosen_on.is_other(annotations["file_name"])
-    if is_other.all() or len(np.unique(groups.codes[is_other])) < 2:
+    is_other = chosen_on.others(annotations["file_name"], groups) if chosen_on else None
+    if is_other is None:
         return None
     return compare_subsets(*is_found, {"other": is_other}, groups, resampling)["other"]
 

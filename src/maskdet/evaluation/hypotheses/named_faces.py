@@ -10,6 +10,9 @@ from maskdet.evaluation.hypotheses.by_group import FaceGroups
 from maskdet.evaluation.matching import NO_ANNOTATION, above_threshold, match_detections
 from maskdet.schema import CLASS_NAMES, PROBABILITY_COLUMNS
 
+FACE_KEYS = ["file_name", "face"]
+"""Columns that tell faces apart: `face` is the place among the file's annotations."""
+
 NOT_FOUND = "not found"
 """The answer for a face that no detection hits: it is right for no class."""
 
@@ -105,10 +108,10 @@ def from_crop_predictions(predictions: pd.DataFrame, group_of_file: Mapping[str,
 
 
 def _named(faces: pd.DataFrame, group_of_file: Mapping[str, int]) -> NamedFaces:
-    rows = faces[["file_name", "face", "class_name", "answer"]].astype(
+    rows = faces[[*FACE_KEYS, "class_name", "answer"]].astype(
         {"file_name": object, "class_name": object, "answer": object}
     )
-    rows = rows.sort_values(["file_name", "face"], ignore_index=True)
+    rows = rows.sort_values(FACE_KEYS, ignore_index=True)
     return NamedFaces(rows, groups_of_files(rows["file_name"], group_of_file))
 
 
@@ -124,18 +127,23 @@ def groups_of_files(file_names: pd.Series, group_of_file: Mapping[str, int]) -> 
     return FaceGroups.of(labels.to_numpy(np.int64))
 
 
-def check_same_faces(a: NamedFaces, b: NamedFaces, name_a: str, name_b: str) -> None:
-    """Refuse two models that judged different faces, or judged them against different true classes.
+def check_same_faces(faces_a: pd.DataFrame, faces_b: pd.DataFrame, names: str) -> None:
+    """Refuse tables that do not judge the same faces with the same true classes.
+
+    Args:
+        faces_a: Columns `file_name, face, class_name`, any order; more are ignored.
+        faces_b: The same columns.
+        names: What the message calls the two.
 
     Raises:
-        ValueError: If they did; the message names the first face that tells them apart.
+        ValueError: If they do not; the message names the first face that tells them apart.
     """
-    key = ["file_name", "face", "class_name"]
-    if a.faces[key].equals(b.faces[key]):
-        return
-    rows = pd.concat([a.faces[key], b.faces[key]])
-    first = rows[~rows.duplicated(keep=False)].sort_values(key).iloc[0]
-    raise ValueError(
-        f"{name_a} and {name_b}: expected the same faces with the same classes, got {len(a.faces)} and "
-        f"{len(b.faces)} faces; only one has face {first['face']} of {first['file_name']!r} as {first['class_name']!r}"
-    )
+    columns = [*FACE_KEYS, "class_name"]
+    rows = pd.concat([faces_a[columns], faces_b[columns]])
+    unequal = rows[~rows.duplicated(keep=False)]
+    if len(unequal):
+        first = unequal.sort_values(columns).iloc[0]
+        raise ValueError(
+            f"{names}: expected the same faces with the same classes, got {len(faces_a)} and {len(faces_b)} faces; "
+            f"only one table has face {first['face']} of {first['file_name']!r} as {first['class_name']}"
+        )

@@ -141,7 +141,7 @@ def _contenders(
     if not 0 < target < 1:
         raise ValueError(f"target: expected an accuracy in (0, 1), got {target}")
     for one in classifiers:
-        check_same_faces(one.grouped, one.by_face, f"{one.name} (grouped)", f"{one.name} (by face)")
+        check_same_faces(one.grouped.faces, one.by_face.faces, f"{one.name} (grouped) and {one.name} (by face)")
     grouped = [_accuracy(one.grouped, target, resampling.alpha) for one in classifiers]
     p_holm = holm(np.array([accuracy.by_group.p_value for accuracy in grouped]))[0].tolist()
     return [
@@ -161,8 +161,8 @@ def _elsewhere(
     named: NamedFaces, target: float, alpha: float, chosen_on: ChosenOn | None
 ) -> tuple[NamedFaces, _Accuracy] | None:
     """Return the answers on the folds that had no say; None where there are none, or no others."""
-    is_other = chosen_on.is_other(named.faces["file_name"]) if chosen_on else np.zeros(len(named.faces), bool)
-    if is_other.all() or len(np.unique(named.groups.codes[is_other])) < 2:
+    is_other = chosen_on.others(named.faces["file_name"], named.groups) if chosen_on else None
+    if is_other is None:
         return None
     others = named.only(is_other)
     return others, _accuracy(others, target, alpha)
