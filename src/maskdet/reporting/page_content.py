@@ -20,14 +20,13 @@ from maskdet.reporting.error_cards import CONFIDENT, LABEL
 from maskdet.reporting.facts import checkpoint_text, run_facts, select
 from maskdet.reporting.gallery import rarest_class
 from maskdet.reporting.html import Finding, Gallery, Page, Tile
+from maskdet.reporting.number_texts import UNDEFINED, number
 from maskdet.reporting.page_figures import FINDING_FIGURES, Plot, Results
 from maskdet.reporting.picture import JudgedTables
 from maskdet.reporting.summary_tables import (
-    UNDEFINED,
     class_table,
     headline_table,
     interval,
-    number,
     record_rows,
     third_names,
 )

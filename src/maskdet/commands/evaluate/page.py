@@ -16,15 +16,14 @@ from maskdet.reporting import plots
 from maskdet.reporting.cards import GalleryCard
 from maskdet.reporting.embedding import MAX_TOTAL_BYTES, fit_photos
 from maskdet.reporting.html import FigureBlock, Tile, html_template, write_html
+from maskdet.reporting.number_texts import UNDEFINED, number
 from maskdet.reporting.page_figures import Plot
 from maskdet.reporting.palette import CLASS_STYLES, class_style, text_rgb
 from maskdet.reporting.summary_tables import (
-    UNDEFINED,
     TextTable,
     class_table,
     headline_table,
     interval,
-    number,
     third_names,
 )
 
