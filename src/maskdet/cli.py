@@ -23,6 +23,12 @@ SOME_FAILED, NOTHING_DONE, INTERRUPTED = 1, 2, 130
 MaxUnpackedMb = Annotated[float, typer.Option(min=1, metavar="MB", help="Largest size of an unpacked archive.")]
 """The option `--max-unpacked-mb` of every command that opens archives."""
 
+FromFormat = Annotated[
+    str | None,
+    typer.Option("--from", metavar="FORMAT", help="voc, yolo, coco, csv or images; default: recognized."),
+]
+"""The option `--from` of every command that reads a set."""
+
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
@@ -152,17 +158,17 @@ def convert(
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help="A labelled set: a folder or a zip archive.")],
     destination: Annotated[Path, typer.Argument(metavar="DEST", help="An absent or empty folder.")],
     to: Annotated[str, typer.Option("--to", metavar="FORMAT", help="yolo, coco, voc or csv.")],
-    from_format: Annotated[
-        str | None,
-        typer.Option("--from", metavar="FORMAT", help="voc, yolo, coco, csv or images; default: recognized."),
-    ] = None,
+    from_format: FromFormat = None,
     renames: Annotated[
         list[str] | None,
         typer.Option("--class", metavar="OLD=NEW", help="Rename a class; two may become one. Repeat it for each."),
     ] = None,
     max_unpacked_mb: MaxUnpackedMb = 20_000,
 ) -> None:
-    """Convert a labelled set to another format, without loss.
+    """Convert a labelled set to another format: images byte by byte, boxes, classes and the flag `difficult`.
+
+    What the target cannot hold is told as lost: YOLO has no `difficult`; VOC and CSV no list of classes, so that one
+    without a box is not named. Outlines, keypoints and VOC's other marks are left out. Labels with errors are refused.
 
     Exit code: 0 converted, 2 not: errors in the labels, a wrong word, no place to write.
     """
@@ -193,9 +199,7 @@ def audit(
         Path | None, typer.Option(metavar="DEST", help="Write a corrected copy here, with changes.csv.")
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if there are errors.")] = False,
-    format_name: Annotated[
-        str | None, typer.Option("--format", metavar="NAME", help="yolo, voc, coco, csv, images; default: recognized.")
-    ] = None,
+    from_format: FromFormat = None,
     max_megapixels: Annotated[
         float, typer.Option(min=0.01, metavar="MP", help="A picture that claims more is reported, never decoded.")
     ] = 50,
@@ -214,7 +218,7 @@ def audit(
             against=against or (),
             output=output,
             repair=repair,
-            format_name=format_name,
+            format_name=from_format,
             options=AuditOptions(max_megapixels=max_megapixels),
             max_unpacked_mb=max_unpacked_mb,
         )
@@ -362,9 +366,7 @@ def evaluate(
         list[Path] | None,
         typer.Option(metavar="SET", help="A set that the model was trained on: copies of its images are not counted."),
     ] = None,
-    format_name: Annotated[
-        str | None, typer.Option("--format", metavar="NAME", help="yolo, voc, coco, csv, images; default: recognized.")
-    ] = None,
+    from_format: FromFormat = None,
     resume: Annotated[bool, typer.Option(help="Go on with an unfinished run in the output folder.")] = True,
     runtime: Annotated[
         str | None, typer.Option(metavar="NAME", help="onnx, openvino or torch; default: what the model file is for.")
@@ -385,7 +387,7 @@ def evaluate(
         model=model,
         runtime=runtime,
         num_threads=threads,
-        format_name=format_name,
+        format_name=from_format,
         renames=renames or (),
         drops=drops or (),
         merges=merges or (),
