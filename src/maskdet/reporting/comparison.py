@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from maskdet.data.image import read_image
 from maskdet.reporting.embedding import embed_pictures
-from maskdet.reporting.figure_files import figure_svg, in_report_style, styled_figure
+from maskdet.reporting.figure_files import LINE_STYLES, figure_svg, in_report_style, styled_figure
 from maskdet.reporting.gallery import outcomes_by_image
 from maskdet.reporting.html import FigureBlock, html_template, write_html
 from maskdet.reporting.number_texts import interval_text, number, p_cell
@@ -18,7 +18,6 @@ from maskdet.reporting.picture import GalleryPicture, JudgedTables
 from maskdet.reporting.summary_tables import TextTable
 from maskdet.schema import CLASS_NAMES
 
-_LINE_STYLES = ("-", "--", "-.", ":")
 _RUN_COLORS = FOLD_COLORS[5::-1]  # the darker ones first; grey is left out
 
 
@@ -136,7 +135,7 @@ def plot_runs(curves: Mapping[str, pd.DataFrame], class_name: str) -> Figure | N
         return None
     figure, axes = styled_figure("recall (share of true faces found)", "precision (share of detections right)")
     for index, (run, curve) in enumerate(of_class.items()):
-        style = {"color": _RUN_COLORS[index % len(_RUN_COLORS)], "linestyle": _LINE_STYLES[index % len(_LINE_STYLES)]}
+        style = {"color": _RUN_COLORS[index % len(_RUN_COLORS)], "linestyle": LINE_STYLES[index % len(LINE_STYLES)]}
         axes.plot(curve["recall"], curve["precision"], label=f"{run}, AP50 {curve['precision'].mean():.3f}", **style)
     width, height = figure.get_size_inches()
     figure.set_size_inches(width, height + 0.2 * len(of_class))  # room for the legend's lines

@@ -17,6 +17,7 @@ from maskdet.reporting.cards import GalleryCard
 from maskdet.reporting.embedding import MAX_TOTAL_BYTES, fit_photos
 from maskdet.reporting.html import FigureBlock, Tile, html_template, write_html
 from maskdet.reporting.number_texts import UNDEFINED, number
+from maskdet.reporting.page_content import TILES
 from maskdet.reporting.page_figures import Plot
 from maskdet.reporting.palette import CLASS_STYLES, class_style, text_rgb
 from maskdet.reporting.summary_tables import (
@@ -27,7 +28,6 @@ from maskdet.reporting.summary_tables import (
     third_names,
 )
 
-_TILES = {"map": "mAP", "map_50": "mAP50", "precision": "precision", "recall": "recall", "f1": "F1"}
 _TEMPLATE = "evaluation.html.j2"
 
 
@@ -115,7 +115,7 @@ def labelled_page(frame: Frame, measures: Measures, stated: Stated, cards: Seque
         title=frame.title,
         subtitle=frame.subtitle,
         warnings=list(frame.warnings),
-        tiles=[_tile(metrics, key, label) for key, label in _TILES.items()],
+        tiles=[_tile(metrics, key, label) for key, label in TILES.items()],
         interval_note=f"Below each figure its 95 % interval, from {measures.num_groups} groups of look-alike images "
         "drawn anew again and again."
         if has_ends
