@@ -48,7 +48,7 @@ def predict(
         list[str],
         typer.Argument(
             metavar="SOURCE...",
-            help="Pictures, folders, patterns ('in/**/*.jpg'), videos, 0 for the first camera, rtsp:// streams.",
+            help="Images, folders, patterns ('in/**/*.jpg'), videos, 0 for the first camera, rtsp:// streams.",
         ),
     ],
     model: Annotated[
@@ -80,9 +80,9 @@ def predict(
             "with --score-threshold once a class, as average precision wants it.",
         ),
     ] = None,
-    pictures: Annotated[bool, typer.Option(help="Write annotated pictures and videos.")] = True,
+    pictures: Annotated[bool, typer.Option(help="Write annotated images and videos.")] = True,
     blur_faces: Annotated[bool, typer.Option("--blur-faces", help="Blur faces in these, doubtful ones too.")] = False,
-    exif: Annotated[bool, typer.Option(help="Turn pictures as their EXIF orientation says.")] = True,
+    exif: Annotated[bool, typer.Option(help="Turn images as their EXIF orientation says.")] = True,
     resume: Annotated[bool, typer.Option(help="Go on with an unfinished run in the output folder.")] = True,
     track: Annotated[bool, typer.Option("--track", help="Follow people in videos; count people, not frames.")] = False,
     every: Annotated[int, typer.Option(min=1, metavar="N", help="Look at every N-th frame of a video.")] = 1,
@@ -95,9 +95,9 @@ def predict(
     threads: Annotated[int | None, typer.Option(min=1, metavar="N", help="Of the model; default: all cores.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")] = False,
 ) -> None:
-    """Detect faces in pictures and videos; write tables and annotated pictures.
+    """Detect faces in images and videos; write tables and annotated images.
 
-    Boxes are in pixels of the picture as it is shown. A run that was stopped goes on where it was.
+    Boxes are in pixels of the image as it is shown. A run that was stopped goes on where it was.
 
     Exit code: 0 all done, 1 some could not be read, 2 nothing could be done, 130 stopped by Ctrl-C.
     """
@@ -201,11 +201,11 @@ def audit(
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if there are errors.")] = False,
     from_format: FromFormat = None,
     max_megapixels: Annotated[
-        float, typer.Option(min=0.01, metavar="MP", help="A picture that claims more is reported, never decoded.")
+        float, typer.Option(min=0.01, metavar="MP", help="An image that claims more is reported, never decoded.")
     ] = 50,
     max_unpacked_mb: MaxUnpackedMb = 20_000,
 ) -> None:
-    """Say what is wrong with a labelled set: pictures, labels, copies; repair what can be repaired.
+    """Say what is wrong with a labelled set: images, labels, copies; repair what can be repaired.
 
     Exit code: 0 audited, 1 errors were found and --strict was given, 2 nothing could be done.
     """
@@ -244,22 +244,20 @@ def export(
     nms: Annotated[bool, typer.Option("--nms", help="Write ONNX files with suppression inside, too.")] = False,
     calibration: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Images that INT8 is calibrated on; default: photos of the folds."),
+        typer.Option(metavar="DIR", help="Images that INT8 is calibrated on; default: images of the folds."),
     ] = None,
     images: Annotated[
         list[Path] | None,
-        typer.Option(
-            "--image", metavar="PATH", help="Picture or folder to compare with torch on, besides drawn scenes."
-        ),
+        typer.Option("--image", metavar="PATH", help="Image or folder to compare with torch on, besides drawn scenes."),
     ] = None,
     evaluate: Annotated[
-        bool, typer.Option("--evaluate", help="Score each file on the photos that the model of a fold has not seen.")
+        bool, typer.Option("--evaluate", help="Score each file on the images that the model of a fold has not seen.")
     ] = False,
     scoring_folder: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Write a folder that scores photos by itself: score.py and an ONNX model of the highest precision.",
+            help="Write a folder that scores images by itself: score.py and an ONNX model of the highest precision.",
         ),
     ] = None,
 ) -> None:
@@ -304,7 +302,7 @@ def benchmark(
     threads: Annotated[int | None, typer.Option(metavar="N", help="Of every runtime; default: all cores.")] = None,
     images: Annotated[
         list[Path] | None,
-        typer.Option("--image", metavar="PATH", help="Picture or folder to find faces in, besides drawn scenes."),
+        typer.Option("--image", metavar="PATH", help="Image or folder to find faces in, besides drawn scenes."),
     ] = None,
     output: Annotated[Path, typer.Option(metavar="DIR", help="Folder for runtimes.json and runtimes.md.")] = Path(
         "reports/benchmarks"
