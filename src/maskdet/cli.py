@@ -23,6 +23,12 @@ SOME_FAILED, NOTHING_DONE, INTERRUPTED = 1, 2, 130
 MaxUnpackedMb = Annotated[float, typer.Option(min=1, metavar="MB", help="Largest size of an unpacked archive.")]
 """The option `--max-unpacked-mb` of every command that opens archives."""
 
+FromFormat = Annotated[
+    str | None,
+    typer.Option("--from", metavar="FORMAT", help="voc, yolo, coco, csv or images; default: recognized."),
+]
+"""The option `--from` of every command that reads a set."""
+
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
@@ -42,7 +48,7 @@ def predict(
         list[str],
         typer.Argument(
             metavar="SOURCE...",
-            help="Pictures, folders, patterns ('in/**/*.jpg'), videos, 0 for the first camera, rtsp:// streams.",
+            help="Images, folders, patterns ('in/**/*.jpg'), videos, 0 for the first camera, rtsp:// streams.",
         ),
     ],
     model: Annotated[
@@ -74,9 +80,9 @@ def predict(
             "with --score-threshold once a class, as average precision wants it.",
         ),
     ] = None,
-    pictures: Annotated[bool, typer.Option(help="Write annotated pictures and videos.")] = True,
+    pictures: Annotated[bool, typer.Option(help="Write annotated images and videos.")] = True,
     blur_faces: Annotated[bool, typer.Option("--blur-faces", help="Blur faces in these, doubtful ones too.")] = False,
-    exif: Annotated[bool, typer.Option(help="Turn pictures as their EXIF orientation says.")] = True,
+    exif: Annotated[bool, typer.Option(help="Turn images as their EXIF orientation says.")] = True,
     resume: Annotated[bool, typer.Option(help="Go on with an unfinished run in the output folder.")] = True,
     track: Annotated[bool, typer.Option("--track", help="Follow people in videos; count people, not frames.")] = False,
     every: Annotated[int, typer.Option(min=1, metavar="N", help="Look at every N-th frame of a video.")] = 1,
@@ -89,9 +95,9 @@ def predict(
     threads: Annotated[int | None, typer.Option(min=1, metavar="N", help="Of the model; default: all cores.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")] = False,
 ) -> None:
-    """Detect faces in pictures and videos; write tables and annotated pictures.
+    """Detect faces in images and videos; write tables and annotated images.
 
-    Boxes are in pixels of the picture as it is shown. A run that was stopped goes on where it was.
+    Boxes are in pixels of the image as it is shown. A run that was stopped goes on where it was.
 
     Exit code: 0 all done, 1 some could not be read, 2 nothing could be done, 130 stopped by Ctrl-C.
     """
@@ -152,17 +158,17 @@ def convert(
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help="A labelled set: a folder or a zip archive.")],
     destination: Annotated[Path, typer.Argument(metavar="DEST", help="An absent or empty folder.")],
     to: Annotated[str, typer.Option("--to", metavar="FORMAT", help="yolo, coco, voc or csv.")],
-    from_format: Annotated[
-        str | None,
-        typer.Option("--from", metavar="FORMAT", help="voc, yolo, coco, csv or images; default: recognized."),
-    ] = None,
+    from_format: FromFormat = None,
     renames: Annotated[
         list[str] | None,
         typer.Option("--class", metavar="OLD=NEW", help="Rename a class; two may become one. Repeat it for each."),
     ] = None,
     max_unpacked_mb: MaxUnpackedMb = 20_000,
 ) -> None:
-    """Convert a labelled set to another format, without loss.
+    """Convert a labelled set to another format: images byte by byte, boxes, classes and the flag `difficult`.
+
+    What the target cannot hold is told as lost: YOLO has no `difficult`; VOC and CSV no list of classes, so that one
+    without a box is not named. Outlines, keypoints and VOC's other marks are left out. Labels with errors are refused.
 
     Exit code: 0 converted, 2 not: errors in the labels, a wrong word, no place to write.
     """
@@ -193,15 +199,13 @@ def audit(
         Path | None, typer.Option(metavar="DEST", help="Write a corrected copy here, with changes.csv.")
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if there are errors.")] = False,
-    format_name: Annotated[
-        str | None, typer.Option("--format", metavar="NAME", help="yolo, voc, coco, csv, images; default: recognized.")
-    ] = None,
+    from_format: FromFormat = None,
     max_megapixels: Annotated[
-        float, typer.Option(min=0.01, metavar="MP", help="A picture that claims more is reported, never decoded.")
+        float, typer.Option(min=0.01, metavar="MP", help="An image that claims more is reported, never decoded.")
     ] = 50,
     max_unpacked_mb: MaxUnpackedMb = 20_000,
 ) -> None:
-    """Say what is wrong with a labelled set: pictures, labels, copies; repair what can be repaired.
+    """Say what is wrong with a labelled set: images, labels, copies; repair what can be repaired.
 
     Exit code: 0 audited, 1 errors were found and --strict was given, 2 nothing could be done.
     """
@@ -214,7 +218,7 @@ def audit(
             against=against or (),
             output=output,
             repair=repair,
-            format_name=format_name,
+            format_name=from_format,
             options=AuditOptions(max_megapixels=max_megapixels),
             max_unpacked_mb=max_unpacked_mb,
         )
@@ -240,22 +244,20 @@ def export(
     nms: Annotated[bool, typer.Option("--nms", help="Write ONNX files with suppression inside, too.")] = False,
     calibration: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Images that INT8 is calibrated on; default: photos of the folds."),
+        typer.Option(metavar="DIR", help="Images that INT8 is calibrated on; default: images of the folds."),
     ] = None,
     images: Annotated[
         list[Path] | None,
-        typer.Option(
-            "--image", metavar="PATH", help="Picture or folder to compare with torch on, besides drawn scenes."
-        ),
+        typer.Option("--image", metavar="PATH", help="Image or folder to compare with torch on, besides drawn scenes."),
     ] = None,
     evaluate: Annotated[
-        bool, typer.Option("--evaluate", help="Score each file on the photos that the model of a fold has not seen.")
+        bool, typer.Option("--evaluate", help="Score each file on the images that the model of a fold has not seen.")
     ] = False,
     scoring_folder: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Write a folder that scores photos by itself: score.py and an ONNX model of the highest precision.",
+            help="Write a folder that scores images by itself: score.py and an ONNX model of the highest precision.",
         ),
     ] = None,
 ) -> None:
@@ -300,7 +302,7 @@ def benchmark(
     threads: Annotated[int | None, typer.Option(metavar="N", help="Of every runtime; default: all cores.")] = None,
     images: Annotated[
         list[Path] | None,
-        typer.Option("--image", metavar="PATH", help="Picture or folder to find faces in, besides drawn scenes."),
+        typer.Option("--image", metavar="PATH", help="Image or folder to find faces in, besides drawn scenes."),
     ] = None,
     output: Annotated[Path, typer.Option(metavar="DIR", help="Folder for runtimes.json and runtimes.md.")] = Path(
         "reports/benchmarks"
@@ -362,9 +364,7 @@ def evaluate(
         list[Path] | None,
         typer.Option(metavar="SET", help="A set that the model was trained on: copies of its images are not counted."),
     ] = None,
-    format_name: Annotated[
-        str | None, typer.Option("--format", metavar="NAME", help="yolo, voc, coco, csv, images; default: recognized.")
-    ] = None,
+    from_format: FromFormat = None,
     resume: Annotated[bool, typer.Option(help="Go on with an unfinished run in the output folder.")] = True,
     runtime: Annotated[
         str | None, typer.Option(metavar="NAME", help="onnx, openvino or torch; default: what the model file is for.")
@@ -385,7 +385,7 @@ def evaluate(
         model=model,
         runtime=runtime,
         num_threads=threads,
-        format_name=format_name,
+        format_name=from_format,
         renames=renames or (),
         drops=drops or (),
         merges=merges or (),

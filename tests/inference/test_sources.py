@@ -104,6 +104,18 @@ def test_videos_cameras_and_streams_are_told_from_pictures(tree):
     assert find_sources(["missing.mp4"]).videos == ("missing.mp4",)
 
 
+def test_links_to_nothing_and_web_addresses_of_pictures_are_named(tree):
+    for name in ("gone", "gone.png", "gone.mp4"):
+        (tree / name).symlink_to("nowhere")
+        with pytest.raises(FileNotFoundError, match=rf"^{name}: expected a picture, .* found a link to nothing$"):
+            find_sources([name])
+    with pytest.raises(
+        ValueError, match=r"^https://host/a\.JPG: expected a file, got a web address: download it first$"
+    ):
+        find_sources(["https://me:secret@host/a.JPG?key=1"])
+    assert find_sources(["https://host/live.ts"]).videos == ("https://host/live.ts",)
+
+
 def test_no_source_is_refused():
     with pytest.raises(ValueError, match="expected pictures, folders or videos, got none"):
         find_sources([])

@@ -76,7 +76,7 @@ def test_undefined_differences_are_a_dash():
 
 def test_a_p_value_that_its_test_cannot_fall_below_is_a_bound():
     columns = {"metric": ["map"], "a": [0.5], "b": [0.7], "difference": [0.2], "low": [0.1], "high": [0.3]}
-    for p_value, shown in ((0.1062, "≤0.107"), (0.2, "0.200")):
+    for p_value, shown in ((0.1062, "≤ 0.11"), (0.2, "0.200")):
         table = differences_table(pd.DataFrame(columns).assign(p_value=p_value, least_p_value=0.1062))
         assert table.rows[0][-1] == shown
 

@@ -17,8 +17,9 @@ from maskdet.reporting.embedding import embed_pictures, fit_photos
 from maskdet.reporting.facts import checkpoint_text, git_revision, run_facts, training_text
 from maskdet.reporting.html import Gallery, Page, render_page
 from maskdet.reporting.machine import cpu_name
+from maskdet.reporting.number_texts import UNDEFINED
 from maskdet.reporting.picture import GalleryPicture, judge_tables
-from maskdet.reporting.summary_tables import UNDEFINED, TextTable, headline_table, interval
+from maskdet.reporting.summary_tables import TextTable, headline_table, interval
 from maskdet.schema import ANNOTATIONS, CLASS_NAMES, read_table, write_table
 from maskdet.stages import evaluate, report
 from maskdet.stages.entry import Workspace

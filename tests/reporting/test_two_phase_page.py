@@ -14,8 +14,9 @@ from playwright.sync_api import Browser, Page
 
 import chromium
 from maskdet.reporting.html import html_template
+from maskdet.reporting.number_texts import p_cell
 from maskdet.reporting.study_pictures import Pictures
-from maskdet.reporting.summary_tables import TextTable, p_cell
+from maskdet.reporting.summary_tables import TextTable
 from maskdet.reporting.two_phase_files import RECORDS, TABLES, Study, history_source, read_study
 from maskdet.reporting.two_phase_page import StudySettings, build_study_page, study_warnings
 from maskdet.stages import two_phase_report

@@ -15,7 +15,7 @@ SHIPPED_NAME = "reference"
 """What the model that ships is called."""
 
 LOWEST_SCORE = 0.05
-"""The model is asked for faces from this score on, once; thresholds above it are then applied without it."""
+"""A model whose own thresholds lie above is asked for faces from this score on; others from their lowest on."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,14 @@ class AppModel:
 
     @property
     def default_thresholds(self) -> tuple[float, ...]:
-        """Return the model's own thresholds in the order of its classes, none below what the model is asked for."""
+        """Return the model's own thresholds in the order of its classes."""
         own = self.predictor.thresholds
-        return tuple(max(own[name], LOWEST_SCORE) for name in self.class_names)
+        return tuple(own[name] for name in self.class_names)
+
+    @property
+    def lowest_score(self) -> float:
+        """Return from which score on the model is asked for faces, once; thresholds are then applied without it."""
+        return min(LOWEST_SCORE, *self.default_thresholds)
 
 
 class ModelShelf:
@@ -114,10 +119,10 @@ def above(found: Detections, thresholds: Sequence[float]) -> Detections:
     """Return the faces that reach the threshold of a class, each once, in their order.
 
     Equal to what the model returns when it is asked with these thresholds for one class a face, as none is below
-    `LOWEST_SCORE`: a box never drops a better one.
+    `AppModel.lowest_score`: a box never drops a better one.
 
     Args:
-        found: Faces from `LOWEST_SCORE` on.
+        found: Faces from `AppModel.lowest_score` on.
         thresholds: One for each class.
     """
     return one_class_per_face(found[found.scores >= np.array(thresholds, np.float32)[found.class_indices]])

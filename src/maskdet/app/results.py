@@ -103,7 +103,7 @@ class ModelAnswer:
     Attributes:
         model_name: Its name on the shelf.
         class_names: In the order of class indices.
-        found: Faces from `LOWEST_SCORE` on, in pixels of the picture.
+        found: Faces from `AppModel.lowest_score` on, in pixels of the picture.
         seconds: How long the model took.
     """
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maskdet.app.limits import AppLimits
-from maskdet.app.models import LOWEST_SCORE, AppModel, ModelShelf, ThresholdedModel
+from maskdet.app.models import AppModel, ModelShelf, ThresholdedModel
 from maskdet.app.results import ModelAnswer, PictureResult, ResultStore, VideoResult, encode_shown
 from maskdet.app.uploads import (
     BROKEN,
@@ -103,7 +103,7 @@ class AppService:
         answers = []
         for model in models:
             began = time.perf_counter()
-            found = model.predictor.detect(picture.pixels, LOWEST_SCORE)
+            found = model.predictor.detect(picture.pixels, model.lowest_score)
             answers.append(ModelAnswer(model.name, model.class_names, found, time.perf_counter() - began))
         height, width = picture.pixels.shape[:2]
         shown = encode_shown(picture.pixels)

@@ -1,10 +1,11 @@
 """A row of threshold sliders, one for each class of the model that is chosen."""
 
+import math
 from collections.abc import Sequence
 
 import gradio as gr
 
-from maskdet.app.models import LOWEST_SCORE, AppModel, ModelShelf
+from maskdet.app.models import AppModel, ModelShelf
 from maskdet.app.wording import class_words
 
 _DIGITS = 2
@@ -46,7 +47,8 @@ class ThresholdsRow:
             for name, value in zip(model.class_names, model.default_thresholds, strict=True)
         ]
         unused = [{"label": "", "value": 1.0, "visible": False}] * (num - len(used))
-        shared = {"minimum": LOWEST_SCORE, "maximum": 1.0, "step": _STEP, "interactive": True}
+        lowest = math.floor(model.lowest_score * 10**_DIGITS + 1e-9) / 10**_DIGITS  # browsers count steps from it
+        shared = {"minimum": lowest, "maximum": 1.0, "step": _STEP, "interactive": True}
         return [shared | values for values in used + unused]
 
 
@@ -62,6 +64,6 @@ def chosen_thresholds(values: Sequence[float], model: AppModel) -> tuple[float, 
         those of `maskdet predict` then.
     """
     return tuple(
-        own if round(float(value), _DIGITS) == round(own, _DIGITS) else min(max(float(value), LOWEST_SCORE), 1.0)
+        own if round(float(value), _DIGITS) == round(own, _DIGITS) else min(max(float(value), model.lowest_score), 1.0)
         for value, own in zip(values, model.default_thresholds, strict=False)
     )

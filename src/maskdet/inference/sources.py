@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 """Pictures that a folder is searched for, in lower case; a file that is named by itself is taken whatever its name."""
@@ -51,8 +52,9 @@ def find_sources(words: Sequence[str | Path], ignored_dir: Path | None = None) -
         With one source folder the names of its images are relative to it.
 
     Raises:
-        FileNotFoundError: If a source does not exist, a pattern matches nothing, or a folder holds no picture.
-        ValueError: If there is no source.
+        FileNotFoundError: If a source does not exist or is a link to nothing, a pattern matches nothing, or a folder
+            holds no picture.
+        ValueError: If there is no source, or one is the web address of a picture.
     """
     if not words:
         raise ValueError("expected pictures, folders or videos, got none")
@@ -97,10 +99,14 @@ def _is_below(match: str, ignored: Path | None) -> bool:
 def _is_video(source: str) -> bool:
     """Say whether a source is a video; the library that knows their names is loaded only where it may be one."""
     path = Path(source)
-    if path.is_dir() or (source.lower().endswith(PICTURE_SUFFIXES) and "://" not in source):
+    if path.is_dir() or (source.lower().endswith(PICTURE_SUFFIXES) and path.is_file()):
         return False
-    from maskdet.inference.video.sources import VIDEO_SUFFIXES, is_video_source
+    from maskdet.inference.video.sources import VIDEO_SUFFIXES, is_video_source, public_address
 
+    if source.startswith(("http://", "https://")) and urlsplit(source).path.lower().endswith(PICTURE_SUFFIXES):
+        raise ValueError(f"{public_address(source)}: expected a file, got a web address: download it first")
+    if path.is_symlink() and not path.exists():
+        raise FileNotFoundError(f"{source}: expected a picture, a folder or a video, found a link to nothing")
     return source.lower().endswith(VIDEO_SUFFIXES) if path.is_file() else is_video_source(source)
 
 

@@ -17,7 +17,8 @@ from maskdet.evaluation.errors import (
     ORACLES,
 )
 from maskdet.evaluation.thresholds import BEST_F1, MIN_PRECISION, MIN_RECALL
-from maskdet.reporting.summary_tables import UNDEFINED, TextTable, number
+from maskdet.reporting.number_texts import UNDEFINED, number
+from maskdet.reporting.summary_tables import TextTable
 from maskdet.schema import CLASS_NAMES
 
 ERROR_TEXTS = {

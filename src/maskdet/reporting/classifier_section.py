@@ -17,8 +17,9 @@ from maskdet.reporting.classifier_tables import (
 )
 from maskdet.reporting.figure_files import figure_svg
 from maskdet.reporting.html import FigureBlock
+from maskdet.reporting.number_texts import number
 from maskdet.reporting.palette import class_style
-from maskdet.reporting.summary_tables import TextTable, number
+from maskdet.reporting.summary_tables import TextTable
 from maskdet.reporting.two_phase_figures import (
     EstimateAxis,
     estimate_rows,

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from maskdet.evaluation.classification import HEADLINES
+from maskdet.reporting.number_texts import UNDEFINED, estimate_text, number, p_cell
 from maskdet.reporting.palette import class_style
-from maskdet.reporting.summary_tables import UNDEFINED, TextTable, number, p_cell
+from maskdet.reporting.summary_tables import TextTable
 from maskdet.reporting.two_phase_files import OTHER_FOLDS, OVERLAID
 from maskdet.schema import CLASS_NAMES, GROUPED
 
@@ -32,28 +33,6 @@ def protocol_name(protocol: str) -> str:
     if not protocol.startswith("by_face_"):
         return protocol.replace("_", " ")
     return f"by face, {protocol.removeprefix('by_face_').replace('_', '/')}"
-
-
-def estimate_text(value: float | None, low: float | None, high: float | None) -> str:
-    r"""Return a figure with its interval on a second line, which the page prints small.
-
-    >>> estimate_text(0.5, 0.4, 0.61), estimate_text(0.5, None, None), estimate_text(None, None, None)
-    ('0.500\n0.400 to 0.610', '0.500', '–')
-    """
-    ends = number(low), number(high)
-    return number(value) if UNDEFINED in (*ends, number(value)) else f"{number(value)}\n{ends[0]} to {ends[1]}"
-
-
-def difference_text(value: float, low: float, high: float) -> str:
-    r"""Return a difference with its sign and its interval on a second line.
-
-    >>> difference_text(0.02, -0.001, 0.04), difference_text(float("nan"), 0.0, 0.0)
-    ('+0.020\n−0.001 to +0.040', '–')
-    """
-    texts = [UNDEFINED if pd.isna(each) else f"{each:+.3f}".replace("-", "−") for each in (value, low, high)]
-    if texts[0] == UNDEFINED:
-        return UNDEFINED
-    return texts[0] if UNDEFINED in texts else f"{texts[0]}\n{texts[1]} to {texts[2]}"
 
 
 def figures_table(rows: pd.DataFrame) -> TextTable:
@@ -120,7 +99,7 @@ def _inflation_cells(rows: pd.DataFrame) -> list[str]:
         return [UNDEFINED] * 4
     row = rows.iloc[0]
     p_value = p_cell(row["p_value"], row["least_p_value"])
-    return [number(row["a"]), number(row["b"]), difference_text(row["difference"], row["low"], row["high"]), p_value]
+    return [number(row["a"]), number(row["b"]), estimate_text(row["difference"], row["low"], row["high"], "+"), p_value]
 
 
 def overlays_table(pairs: pd.DataFrame) -> TextTable:
@@ -137,7 +116,7 @@ def overlays_table(pairs: pd.DataFrame) -> TextTable:
     for classifier, rows in with_masks.groupby("classifier_a", sort=False):
         by_metric = rows.set_index("metric").reindex(metrics)
         for metric, row in by_metric.iterrows():
-            difference = difference_text(row["difference"], row["low"], row["high"])
+            difference = estimate_text(row["difference"], row["low"], row["high"], "+")
             ends = [number(row["a"]), number(row["b"]), difference, p_cell(row["p_value"], row["least_p_value"])]
             cells.append([metrics[metric], *ends])
             notes.append(classifier)
@@ -172,4 +151,4 @@ def _pair_cells(rows: pd.DataFrame) -> list[str]:
         return [UNDEFINED] * 2
     row = rows.iloc[0]
     p_value = p_cell(row["p_value_holm"], row["least_p_value_holm"])
-    return [difference_text(row["difference"], row["low"], row["high"]), p_value]
+    return [estimate_text(row["difference"], row["low"], row["high"], "+"), p_value]

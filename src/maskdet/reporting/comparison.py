@@ -1,6 +1,5 @@
 """The page of `maskdet compare`: differences with intervals, curves on top of each other, images that changed most."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,15 +9,15 @@ from matplotlib.figure import Figure
 
 from maskdet.data.image import read_image
 from maskdet.reporting.embedding import embed_pictures
-from maskdet.reporting.figure_files import figure_svg, in_report_style, styled_figure
+from maskdet.reporting.figure_files import LINE_STYLES, figure_svg, in_report_style, styled_figure
 from maskdet.reporting.gallery import outcomes_by_image
 from maskdet.reporting.html import FigureBlock, html_template, write_html
+from maskdet.reporting.number_texts import interval_text, number, p_cell
 from maskdet.reporting.palette import CLASS_STYLES, FOLD_COLORS, class_style
 from maskdet.reporting.picture import GalleryPicture, JudgedTables
-from maskdet.reporting.summary_tables import TextTable, number, p_cell
+from maskdet.reporting.summary_tables import TextTable
 from maskdet.schema import CLASS_NAMES
 
-_LINE_STYLES = ("-", "--", "-.", ":")
 _RUN_COLORS = FOLD_COLORS[5::-1]  # the darker ones first; grey is left out
 
 
@@ -89,21 +88,12 @@ def differences_table(differences: pd.DataFrame) -> TextTable:
             row.metric,
             number(row.a),
             number(row.b),
-            interval_text(row.difference, row.low, row.high),
+            interval_text(row.difference, row.low, row.high, "+"),
             p_cell(row.p_value, row.least_p_value),
         ]
         for row in differences.itertuples()
     ]
     return TextTable(["metric", "baseline", "run", "difference [95 % interval]", "p"], rows, [""] * len(rows))
-
-
-def interval_text(value: float, low: float, high: float) -> str:
-    """Return a difference with its interval.
-
-    >>> interval_text(0.01, -0.002, 0.0221), interval_text(float("nan"), 0.0, 0.0)
-    ('+0.010 [-0.002, +0.022]', '–')
-    """
-    return number(None) if math.isnan(value) else f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
 
 
 def changed_images(file_names: Sequence[str], baseline: JudgedTables, run: JudgedTables) -> pd.DataFrame:
@@ -145,7 +135,7 @@ def plot_runs(curves: Mapping[str, pd.DataFrame], class_name: str) -> Figure | N
         return None
     figure, axes = styled_figure("recall (share of true faces found)", "precision (share of detections right)")
     for index, (run, curve) in enumerate(of_class.items()):
-        style = {"color": _RUN_COLORS[index % len(_RUN_COLORS)], "linestyle": _LINE_STYLES[index % len(_LINE_STYLES)]}
+        style = {"color": _RUN_COLORS[index % len(_RUN_COLORS)], "linestyle": LINE_STYLES[index % len(LINE_STYLES)]}
         axes.plot(curve["recall"], curve["precision"], label=f"{run}, AP50 {curve['precision'].mean():.3f}", **style)
     width, height = figure.get_size_inches()
     figure.set_size_inches(width, height + 0.2 * len(of_class))  # room for the legend's lines

@@ -10,8 +10,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from maskdet.evaluation.exploration.boxes import ALL_CLASSES
 from maskdet.reporting.explore_charts import Chart
 from maskdet.reporting.explore_mixes import mix_styles
-from maskdet.reporting.explore_plots import BLUES
-from maskdet.reporting.figure_files import INK, in_report_style, legend_below, styled_figure
+from maskdet.reporting.figure_files import BLUES, INK, in_report_style, legend_below, styled_figure
 from maskdet.reporting.palette import class_style
 
 _TOLD_SIZES = 300  # image sizes that answer when pointed at, the most common: a set of web photos may have thousands

@@ -5,17 +5,16 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap, to_hex
+from matplotlib.colors import to_hex
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator, PercentFormatter, StrMethodFormatter
 
 from maskdet.evaluation.exploration.boxes import ALL_CLASSES
 from maskdet.evaluation.exploration.topic import IMAGES_SERIES
 from maskdet.evaluation.sizes import COCO_SIZES
 from maskdet.reporting.explore_charts import Chart
-from maskdet.reporting.figure_files import INK, in_report_style, legend_below, styled_figure
+from maskdet.reporting.figure_files import BLUES, INK, in_report_style, legend_below, styled_figure
 from maskdet.reporting.palette import ClassStyle, class_style, text_rgb
 
-BLUES = LinearSegmentedColormap.from_list("blues", ["#f1f5f9", "#0072b2"])
 _FACES_BLUE, _IMAGES_GREY = "#0072b2", "#9aa0a6"
 _SIZE_STYLES = {
     "small": ClassStyle("#56b4e9", "small", "-"),

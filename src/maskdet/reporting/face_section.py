@@ -7,12 +7,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from maskdet.evaluation.sizes import COCO_SIZES, TERTILES
-from maskdet.reporting.classifier_tables import difference_text, estimate_text
 from maskdet.reporting.figure_files import figure_svg
 from maskdet.reporting.html import FigureBlock
 from maskdet.reporting.model_section import machine_names, time_shown
+from maskdet.reporting.number_texts import estimate_text, p_cell
 from maskdet.reporting.palette import class_style
-from maskdet.reporting.summary_tables import TextTable, p_cell, third_names
+from maskdet.reporting.summary_tables import TextTable, third_names
 from maskdet.reporting.two_phase_figures import EstimateAxis, estimate_rows, plot_estimates, plot_face_curves
 from maskdet.schema import CLASS_NAMES
 
@@ -157,7 +157,7 @@ def pairs_table(pairs: pd.DataFrame, ious: list[str]) -> TextTable:
         for metric in metrics:
             told = by_metric.loc[metric]
             row += [
-                difference_text(told["difference"], told["low"], told["high"]),
+                estimate_text(told["difference"], told["low"], told["high"], "+"),
                 p_cell(told["p_value"], told["least_p_value"]),
             ]
         cells.append(row)

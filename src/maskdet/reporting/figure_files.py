@@ -7,10 +7,17 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 INK = "#1b1c1d"
 """Colour of text and axes; in a page's SVG it becomes the colour of the page's text."""
+
+BLUES = LinearSegmentedColormap.from_list("blues", ["#f1f5f9", "#0072b2"])
+"""Colours of shares and counts in cells, from none to all."""
+
+LINE_STYLES = ("-", "--", "-.", ":")
+"""Of lines that differ without colour; a longer list starts again."""
 
 _SIZE_INCHES = (4.3, 3.3)  # 310 points wide: text of 9 points stays readable on a phone
 _STYLE = {

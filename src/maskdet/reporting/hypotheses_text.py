@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from maskdet.atomic import atomic_file
-from maskdet.evaluation.hypotheses.wording import p_text
 from maskdet.reporting.hypothesis_cards import HypothesisCard, hypothesis_card
+from maskdet.reporting.number_texts import interval_text, p_cell
 from maskdet.reporting.summary_tables import TextTable
 
 _INTRODUCTION = """\
@@ -55,10 +55,10 @@ def _overview(records: Mapping[str, Mapping]) -> str:
                 key,
                 record["hypothesis"],
                 f"**{record['conclusion']}**",
-                f"{effect['name']} {_interval(effect)}",
-                _bare(group_aware["p_value"], group_aware["least_p_value"]),
-                _bare(group_aware["p_value_holm"], group_aware["least_p_value_holm"]),
-                _bare(record["p_value"], record["least_p_value"]),
+                f"{effect['name']} {interval_text(*(effect[end] for end in ('value', 'low', 'high')))}",
+                p_cell(group_aware["p_value"], group_aware["least_p_value"]),
+                p_cell(group_aware["p_value_holm"], group_aware["least_p_value_holm"]),
+                p_cell(record["p_value"], record["least_p_value"]),
             ]
         )
     header = ["", "hypothesis", "conclusion", "effect and its interval", "p by groups", "p after Holm", "p as named"]
@@ -88,18 +88,3 @@ def _table(table: TextTable) -> str:
     rules = ["---:" if all(_NUMBER.fullmatch(cell) for cell in column) else "---" for column in columns]
     lines = ([cell.replace("|", r"\|") for cell in row] for row in (table.header, rules, *table.rows))
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _interval(effect: Mapping) -> str:
-    """Return an effect of a record with its interval, without the interval where it is undefined."""
-    value, low, high = (effect[key] for key in ("value", "low", "high"))
-    return f"{value:.3f}" if low is None else f"{value:.3f} [{low:.3f}, {high:.3f}]"
-
-
-def _bare(p_value: float | None, least_p_value: float) -> str:
-    """Return a p-value without the letter that the heading has.
-
-    >>> _bare(0.0312, 0.0), _bare(1e-4, 1e-4), _bare(None, 0.0)
-    ('0.031', '≤ 0.0001', '–')
-    """
-    return "–" if p_value is None else p_text(p_value, least_p_value).removeprefix("p ").removeprefix("= ")

@@ -4,7 +4,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from maskdet.evaluation.hypotheses.wording import p_text
-from maskdet.reporting.summary_tables import UNDEFINED, TextTable
+from maskdet.reporting.number_texts import UNDEFINED, p_cell
+from maskdet.reporting.summary_tables import TextTable
 
 
 @dataclass(frozen=True)
@@ -83,8 +84,8 @@ def overview_table(records: Mapping[str, Mapping]) -> TextTable:
             f"{key}: {record['hypothesis']}",
             record["conclusion"],
             _effect(record["effect"], "{}\n{} to {}"),
-            _bare_p(record["group_aware"]["p_value"], record["group_aware"]["least_p_value"]),
-            _bare_p(record["group_aware"]["p_value_holm"], record["group_aware"]["least_p_value_holm"]),
+            p_cell(record["group_aware"]["p_value"], record["group_aware"]["least_p_value"]),
+            p_cell(record["group_aware"]["p_value_holm"], record["group_aware"]["least_p_value_holm"]),
         ]
         for key, record in records.items()
     ]
@@ -129,7 +130,7 @@ def _cell(key: str, value: object, least: float | None) -> str:
     if value is None or isinstance(value, str):
         return UNDEFINED if value is None else value
     if key.startswith("p_value"):
-        return _bare_p(value, least)
+        return p_cell(value, least)
     return f"{value:,}" if isinstance(value, int) else _decimal(value)
 
 
@@ -151,15 +152,6 @@ def _effect(effect: Mapping, form: str = "{} [{}, {}]") -> str:
 
 def _p(p_value: float | None, least: float | None = None) -> str:
     return UNDEFINED if p_value is None else p_text(p_value, least or 0.0)
-
-
-def _bare_p(p_value: float | None, least: float | None = None) -> str:
-    """Return a p-value under a heading that says so.
-
-    >>> _bare_p(0.0312), _bare_p(1e-4, 1e-4), _bare_p(None)
-    ('0.031', '≤ 0.0001', '–')
-    """
-    return _p(p_value, least).removeprefix("p ").removeprefix("= ")
 
 
 def _figure(value: float | None) -> str:

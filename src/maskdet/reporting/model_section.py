@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from maskdet.reporting.classifier_tables import difference_text, estimate_text
 from maskdet.reporting.figure_files import figure_svg
 from maskdet.reporting.html import FigureBlock, Tile
+from maskdet.reporting.number_texts import UNDEFINED, estimate_text, number, p_cell
 from maskdet.reporting.palette import class_style
-from maskdet.reporting.summary_tables import UNDEFINED, TextTable, number, p_cell
+from maskdet.reporting.summary_tables import TextTable
 from maskdet.reporting.two_phase_figures import EstimateAxis, estimate_rows, plot_cost, plot_estimates
 from maskdet.schema import CLASS_NAMES
 
@@ -104,7 +104,7 @@ def _ends(by_metric: pd.DataFrame, metrics: Sequence[str]) -> list[list[float]]:
 def _difference_cells(row: pd.Series) -> list[str]:
     if pd.isna(row["difference"]):
         return [UNDEFINED, UNDEFINED]
-    difference = difference_text(row["difference"], row["difference_low"], row["difference_high"])
+    difference = estimate_text(row["difference"], row["difference_low"], row["difference_high"], "+")
     return [difference, p_cell(row["p_value"], row["least_p_value"])]
 
 

@@ -20,14 +20,13 @@ from maskdet.reporting.error_cards import CONFIDENT, LABEL
 from maskdet.reporting.facts import checkpoint_text, run_facts, select
 from maskdet.reporting.gallery import rarest_class
 from maskdet.reporting.html import Finding, Gallery, Page, Tile
+from maskdet.reporting.number_texts import UNDEFINED, number
 from maskdet.reporting.page_figures import FINDING_FIGURES, Plot, Results
 from maskdet.reporting.picture import JudgedTables
 from maskdet.reporting.summary_tables import (
-    UNDEFINED,
     class_table,
     headline_table,
     interval,
-    number,
     record_rows,
     third_names,
 )
@@ -37,8 +36,10 @@ FEW_FACES = 200
 """A class with fewer is warned of: its AP rests on few cases."""
 
 _TITLE = "Face masks: worn, not worn, worn wrongly"
-_TILES = {"map": "mAP", "map_50": "mAP50", "precision": "precision", "recall": "recall", "f1": "F1"}
-_GROUPS = {
+TILES = {"map": "mAP", "map_50": "mAP50", "precision": "precision", "recall": "recall", "f1": "F1"}
+"""Headline metric → its name on a tile."""
+
+GROUPS = {
     "best": ("Best images", "highest F1 of the image, of equal ones those with more hits: chosen to please"),
     "worst": ("Worst images", "lowest F1 of the image, of equal ones those with more misses and false alarms"),
     "random": ("Random images", "drawn from all, whatever the outcome: what is usual"),
@@ -46,6 +47,7 @@ _GROUPS = {
     CONFIDENT: ("Most confident errors", "the wrong detections of the highest scores"),
     LABEL: ("Likely label errors", "where models that never saw the image contradict its label"),
 }
+"""Group of cards → its name and how they were chosen."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ def _tiles(metrics: Mapping) -> list[Tile]:
     mean, deviation = metrics.get("fold_mean", {}), metrics.get("fold_sd", {})
     several = len(metrics.get("fold", {})) > 1
     tiles = []
-    for key, label in _TILES.items():
+    for key, label in TILES.items():
         ends, value = interval(metrics, key), metrics["val"].get(key)
         folds = f"folds {number(mean.get(key))} ± {number(deviation.get(key))}" if several else ""
         tiles.append(Tile(label, number(value), "" if ends == UNDEFINED else ends, folds))
@@ -176,7 +178,7 @@ def _gallery(results: Results, cards: Sequence[GalleryCard]) -> Gallery:
     """Return the gallery with the choices that its filters offer and a text on how much of the whole it shows."""
     rarest = rarest_class(results.judged.faces)
     used = {group for card in cards for group in card.groups}
-    groups = {key: (name, text.format(rarest=rarest)) for key, (name, text) in _GROUPS.items() if key in used}
+    groups = {key: (name, text.format(rarest=rarest)) for key, (name, text) in GROUPS.items() if key in used}
     analysis, forms = results.analysis, [card.form for card in cards]
     text = f"Chosen: {_count(forms.count(IMAGE), 'image')} of {results.metrics['val']['num_images']}"
     num_errors = len(analysis.table("confident_errors")), len(analysis.table("label_errors"))

@@ -7,15 +7,13 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from maskdet.evaluation.confusion import BACKGROUND, confusion_counts
-from maskdet.reporting.figure_files import INK, in_report_style, legend_below, styled_figure
+from maskdet.reporting.figure_files import BLUES, INK, in_report_style, legend_below, styled_figure
 from maskdet.reporting.palette import FOLD_COLORS, class_style, text_rgb
 from maskdet.schema import CLASS_NAMES
 
-_BLUES = LinearSegmentedColormap.from_list("blues", ["#f1f5f9", "#0072b2"])
 _SCORE_BINS = np.linspace(0, 1, 21)  # (21,) edges
 
 
@@ -87,7 +85,7 @@ def plot_confusion(pairs: pd.DataFrame) -> Figure:
     counts = table.to_numpy()  # (K + 1, K + 1)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)  # (K + 1, K + 1), rows sum to 1 or 0
     figure, axes = styled_figure("predicted class", "true class", grid=False)
-    axes.pcolormesh(shares, cmap=_BLUES, vmin=0, vmax=1, edgecolors="white", linewidth=1.5)
+    axes.pcolormesh(shares, cmap=BLUES, vmin=0, vmax=1, edgecolors="white", linewidth=1.5)
     for (row, column), count in np.ndenumerate(counts):
         is_nowhere = row == column == len(CLASS_NAMES)
         color = np.array(text_rgb(_hex(shares[row, column]))) / 255
@@ -174,5 +172,5 @@ def _by_class(metrics: Mapping) -> np.ndarray:
 
 def _hex(share: float) -> str:
     """Return the colour of a cell."""
-    red, green, blue = (round(255 * value) for value in _BLUES(float(share))[:3])
+    red, green, blue = (round(255 * value) for value in BLUES(float(share))[:3])
     return f"#{red:02x}{green:02x}{blue:02x}"

@@ -1,17 +1,13 @@
 """The numbers of the report as rows of text: headline metrics, classes, what the data summary says."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from maskdet.evaluation.holm import is_bound
 from maskdet.evaluation.sizes import TERTILES
+from maskdet.reporting.number_texts import UNDEFINED, number
 from maskdet.reporting.palette import class_style
 from maskdet.reporting.picture import JudgedTables
 from maskdet.schema import CLASS_NAMES
-
-UNDEFINED = "–"
-"""Stands where a metric is not defined: no true face of that class or size."""
 
 _HEADLINES = {
     "map": ("mAP", "mean over classes and IoU 0.50 to 0.95, as COCO counts"),
@@ -104,34 +100,6 @@ def record_rows(record: Mapping, prefix: str = "") -> list[tuple[str, str]]:
         else:
             rows.append((name, str(len(value)) if isinstance(value, list) else str(value)))
     return rows
-
-
-def number(value: float | None) -> str:
-    """Return a metric with three decimals, a dash for an undefined one.
-
-    >>> number(0.12345), number(None), number(float("nan"))
-    ('0.123', '–', '–')
-    """
-    return UNDEFINED if value is None or math.isnan(value) else f"{value:.3f}"
-
-
-def p_cell(p_value: float | None, least_p_value: float = 0.0) -> str:
-    """Return a p-value with three decimals; one that its test cannot fall below is a bound, rounded up to stay one.
-
-    Args:
-        p_value: None and NaN are undefined.
-        least_p_value: What it cannot fall below; 0 where there is no such limit.
-
-    >>> p_cell(0.04, 0.002), p_cell(0.0312), p_cell(1e-9), p_cell(float("nan")), p_cell(None)
-    ('0.040', '0.031', '<0.001', '–', '–')
-    >>> p_cell(2 / 1001, 2 / 1001), p_cell(2e-4, 2e-4), p_cell(0.0124, 0.0124)
-    ('≤0.002', '≤0.001', '≤0.013')
-    """
-    if p_value is None or math.isnan(p_value):
-        return UNDEFINED
-    if is_bound(p_value, least_p_value):
-        return f"≤{math.ceil(1000 * least_p_value - 1e-6) / 1000:.3f}"
-    return "<0.001" if p_value < 0.001 else number(p_value)
 
 
 def interval(metrics: Mapping, key: str, name: str | None = None) -> str:

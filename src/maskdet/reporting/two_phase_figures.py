@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from maskdet.reporting.figure_files import INK, in_report_style, legend_below, styled_figure
+from maskdet.reporting.figure_files import INK, LINE_STYLES, in_report_style, legend_below, styled_figure
 from maskdet.reporting.palette import class_style
 from maskdet.schema import CLASS_NAMES
 
@@ -18,7 +18,6 @@ SERIES_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9
 """One colour a series, Okabe and Ito's; a longer list starts again."""
 
 _MARKERS = ("o", "s", "^", "D", "v", "P")  # so that series differ without colour
-_LINE_STYLES = ("-", "--", "-.", ":")
 _ROW_INCHES = 0.2
 _SHORT_NAME = 15  # letters of a name of which three fit beside each other in a legend
 _CURVE_STEP = 1 / 500  # of a curve's axes: what lies nearer cannot be told apart on the page
@@ -124,7 +123,7 @@ def plot_face_curves(curves: pd.DataFrame, ap_of_detector: Mapping[str, float]) 
         _Line(
             f"{name}, AP {ap:.3f}",
             SERIES_COLORS[place % len(SERIES_COLORS)],
-            _LINE_STYLES[place % len(_LINE_STYLES)],
+            LINE_STYLES[place % len(LINE_STYLES)],
             curves.loc[curves["detector"] == name, ["recall", "precision"]].to_numpy(float),
         )
         for place, (name, ap) in enumerate(ap_of_detector.items())

@@ -10,10 +10,11 @@ from maskdet.reporting.face_section import FaceSection, face_section
 from maskdet.reporting.html import Tile, html_template, write_html
 from maskdet.reporting.hypothesis_cards import HypothesisCard, hypothesis_card, overview_table
 from maskdet.reporting.model_section import TableSection, model_section, model_tiles
+from maskdet.reporting.number_texts import number
 from maskdet.reporting.page_content import FEW_FACES
 from maskdet.reporting.palette import CLASS_STYLES, class_style
 from maskdet.reporting.study_pictures import Pictures
-from maskdet.reporting.summary_tables import TextTable, number
+from maskdet.reporting.summary_tables import TextTable
 from maskdet.reporting.two_phase_files import PHOTOS, Study
 from maskdet.schema import CLASS_NAMES, GROUPED
 

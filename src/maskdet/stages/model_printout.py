@@ -5,8 +5,8 @@ from rich.console import Console
 from rich.table import Table
 
 from maskdet.evaluation.summary import Summary
+from maskdet.reporting.number_texts import p_cell
 from maskdet.reporting.palette import class_style
-from maskdet.reporting.summary_tables import p_cell
 from maskdet.schema import CLASS_NAMES
 from maskdet.stages.evaluation_printout import figure_text, interval_text, literal
 

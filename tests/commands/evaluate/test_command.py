@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import onnx
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
@@ -255,12 +256,30 @@ def test_an_image_of_a_dropped_class_and_one_without_labels_are_told(tmp_path):
     assert "note     Images left out, as they show a dropped class (--drop): 1." in ended.stdout
 
 
+def test_of_a_resized_export_the_page_says_of_which_size_the_stated_figures_are(members, tmp_path):
+    network = onnx.load(released().onnx_path)
+    stated = {"metrics": {"ap_50/with_mask": {"value": 0.4567}}, "export": {"metrics_at_size": 96}}
+    network.metadata_props[0].value = json.dumps(json.loads(network.metadata_props[0].value) | stated)
+    onnx.save(network, tmp_path / "resized.onnx")
+    source = write_folder(tmp_path / "web", members)
+    ended = run_cli(source, "--output", tmp_path / "out", *WORDS, model=tmp_path / "resized.onnx")
+    assert ended.exit_code == 0, ended.output
+    page = (tmp_path / "out/evaluation.html").read_text(encoding="utf-8")
+    assert "AP50, stated by the model for 96 px" in page
+    assert "0.457" in page
+
+
 REFUSED = {
     "a class without a target": (["web", "--class", "mask=with_mask"], "got none for 'bare'; the set holds"),
     "an output inside the set": (["web", *WORDS, "--output", "web/out"], "--output: expected a folder outside the set"),
     "no set": (["nothing", *WORDS], "nothing: expected a folder or a zip archive, found nothing"),
-    "another format": (["web", *WORDS, "--format", "coco"], "expected a set in the format coco"),
-    "classes of images alone": (["web", *WORDS, "--format", "images"], "expected a labelled set for --class"),
+    "a link to nothing": (["gone", *WORDS], "gone: expected a folder or a zip archive, found a link to nothing"),
+    "a web address": (
+        ["https://host/a.zip", *WORDS],
+        "https:/host/a.zip: expected a folder or a zip archive, got a",
+    ),
+    "another format": (["web", *WORDS, "--from", "coco"], "expected a set in the format coco"),
+    "classes of images alone": (["web", *WORDS, "--from", "images"], "expected a labelled set for --class"),
     "labels of turned pictures": (
         ["turned", "--class", "mask=with_mask"],
         "with labels, got none\n  images/t.jpg: expected labels of the picture as it is stored",
@@ -279,12 +298,13 @@ def test_what_cannot_begin_says_why_and_exits_with_2(case, members, tmp_path, mo
     write_folder(tmp_path / "turned", {"images/t.jpg": oriented_jpeg(scene(20), 6), "annotations/t.xml": voc})
     write_zip(tmp_path / "big.zip", {"a.txt": bytes(2_000_000)})
     write_folder(tmp_path / "broken", members | {"labels.csv": members["labels.csv"] + row})
+    (tmp_path / "gone").symlink_to("nowhere")
     monkeypatch.chdir(tmp_path)
     ended = run_cli(*words)
     assert ended.exit_code == 2
     assert message in ended.stderr
     assert "Traceback" not in ended.output
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["big.zip", "broken", "turned", "web"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["big.zip", "broken", "gone", "turned", "web"]
 
 
 def test_a_stopped_run_says_so_and_the_next_goes_on(members, tmp_path):

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from maskdet.inference.images_in import read_picture
+from maskdet.reporting import page_content
 from maskdet.reporting.cards import (
     IMAGE,
     BoxFact,
@@ -24,10 +25,7 @@ from maskdet.reporting.palette import class_style
 from maskdet.reporting.picture import JudgedTables
 from maskdet.schema import ANNOTATIONS
 
-GROUPS = {
-    "worst": ("Worst images", "lowest F1 of the image, of equal ones those with more misses and false alarms"),
-    "best": ("Best images", "highest F1 of the image, of equal ones those with more hits: chosen to please"),
-    "random": ("Random images", "drawn from all, whatever the outcome: what is usual"),
+GROUPS = {name: page_content.GROUPS[name] for name in ("worst", "best", "random")} | {
     "rare": ("Rarest class", "drawn from the images that hold a face of the class with the fewest faces"),
     "doubtful": ("Least confident", "lowest score of a shown face"),
     "crowded": ("Most faces", "largest number of shown faces"),

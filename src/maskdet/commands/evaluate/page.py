@@ -16,19 +16,18 @@ from maskdet.reporting import plots
 from maskdet.reporting.cards import GalleryCard
 from maskdet.reporting.embedding import MAX_TOTAL_BYTES, fit_photos
 from maskdet.reporting.html import FigureBlock, Tile, html_template, write_html
+from maskdet.reporting.number_texts import UNDEFINED, number
+from maskdet.reporting.page_content import TILES
 from maskdet.reporting.page_figures import Plot
 from maskdet.reporting.palette import CLASS_STYLES, class_style, text_rgb
 from maskdet.reporting.summary_tables import (
-    UNDEFINED,
     TextTable,
     class_table,
     headline_table,
     interval,
-    number,
     third_names,
 )
 
-_TILES = {"map": "mAP", "map_50": "mAP50", "precision": "precision", "recall": "recall", "f1": "F1"}
 _TEMPLATE = "evaluation.html.j2"
 
 
@@ -83,15 +82,26 @@ class Frame:
     failures: Sequence[tuple[str, str]]
 
 
-def labelled_page(
-    frame: Frame, measures: Measures, stated: Mapping[str, float], cards: Sequence[GalleryCard]
-) -> EvaluationPage:
+@dataclass(frozen=True)
+class Stated:
+    """What a model states of itself, on the set that it was made for.
+
+    Attributes:
+        metrics: Metric key → value; may be empty.
+        size: Side in pixels of the input that they are of, where the file's own is another; else None.
+    """
+
+    metrics: Mapping[str, float]
+    size: int | None = None
+
+
+def labelled_page(frame: Frame, measures: Measures, stated: Stated, cards: Sequence[GalleryCard]) -> EvaluationPage:
     """Return the page of a labelled set.
 
     Args:
         frame: What stands around the figures.
         measures: The figures.
-        stated: Metric key → what the model states of itself, on the set that it was made for; may be empty.
+        stated: What the model states of itself.
         cards: Of the gallery.
     """
     metrics = as_validation(measures.metrics)
@@ -105,7 +115,7 @@ def labelled_page(
         title=frame.title,
         subtitle=frame.subtitle,
         warnings=list(frame.warnings),
-        tiles=[_tile(metrics, key, label) for key, label in _TILES.items()],
+        tiles=[_tile(metrics, key, label) for key, label in TILES.items()],
         interval_note=f"Below each figure its 95 % interval, from {measures.num_groups} groups of look-alike images "
         "drawn anew again and again."
         if has_ends
@@ -210,13 +220,13 @@ def _tile(metrics: Mapping, key: str, label: str) -> Tile:
     return Tile(label, number(metrics["val"].get(key)), "" if ends == UNDEFINED else ends, "")
 
 
-def _add_stated(table: TextTable, stated: Mapping[str, float]) -> None:
+def _add_stated(table: TextTable, stated: Stated) -> None:
     """Put what the model states of each class beside what was found; nothing where it states none."""
-    if not any(key.startswith("ap_50/") for key in stated):
+    if not any(key.startswith("ap_50/") for key in stated.metrics):
         return
-    table.header.insert(5, "AP50, stated by the model")
+    table.header.insert(5, "AP50, stated by the model" + (f" for {stated.size} px" if stated.size else ""))
     for row in table.rows:
-        row.insert(5, number(stated.get(f"ap_50/{row[0]}")))
+        row.insert(5, number(stated.metrics.get(f"ap_50/{row[0]}")))
 
 
 def _threshold_text(thresholds: Mapping[str, float]) -> str:

@@ -12,7 +12,14 @@ from maskdet.commands.evaluate.cards import SetCardSource, labelled_cards, unlab
 from maskdet.commands.evaluate.classes import ClassPlan, best_on_each_face
 from maskdet.commands.evaluate.known import Known
 from maskdet.commands.evaluate.measures import IOU_THRESHOLD, Measures, measure
-from maskdet.commands.evaluate.page import Frame, as_validation, labelled_page, unlabelled_page, write_evaluation_page
+from maskdet.commands.evaluate.page import (
+    Frame,
+    Stated,
+    as_validation,
+    labelled_page,
+    unlabelled_page,
+    write_evaluation_page,
+)
 from maskdet.commands.evaluate.printout import print_found, print_measures
 from maskdet.commands.evaluate.tables import SetTables, label_tables
 from maskdet.data.known_images import Pictures
@@ -285,12 +292,13 @@ def _facts(subject: Subject, found: _Found, predictor: Predictor) -> list[tuple[
     return facts
 
 
-def _stated(details: Mapping) -> dict[str, float]:
-    """Return the metrics that a model states of itself, flat; {} where it states none."""
-    metrics = details.get("metrics")
+def _stated(details: Mapping) -> Stated:
+    """Return the metrics that a model states of itself, flat, and of which size they are where the file says so."""
+    metrics, export = details.get("metrics"), details.get("export")
     pairs = metrics.items() if isinstance(metrics, Mapping) else ()
     values = {key: of_key.get("value") for key, of_key in pairs if isinstance(of_key, Mapping)}
-    return {key: value for key, value in values.items() if isinstance(value, int | float)}
+    size = export.get("metrics_at_size") if isinstance(export, Mapping) else None
+    return Stated({key: value for key, value in values.items() if isinstance(value, int | float)}, size)
 
 
 def _record(subject: Subject, found: _Found, predictor: Predictor) -> dict:

@@ -22,14 +22,16 @@ def opened_source(source: Path, max_unpacked_mb: float = MAX_UNPACKED_MB) -> Ite
         max_unpacked_mb: Largest size of an unpacked archive: declared, and written.
 
     Raises:
-        ValueError: If it is neither, or if the archive is damaged, encrypted or too large, or has a member that is a
-            link, occurs twice or leaves the archive's folder.
+        ValueError: If it is neither, such as a web address or a link to nothing, or if the archive is damaged,
+            encrypted or too large, or has a member that is a link, occurs twice or leaves the archive's folder.
     """
     if source.is_dir():
         yield source
         return
     if not source.is_file() or not zipfile.is_zipfile(source):
-        found = "another file" if source.is_file() else "nothing"
+        if str(source).startswith(("http:/", "https:/")):  # a path keeps one of the slashes
+            raise ValueError(f"{source}: expected a folder or a zip archive, got a web address: download it first")
+        found = "another file" if source.is_file() else "a link to nothing" if source.is_symlink() else "nothing"
         raise ValueError(f"{source}: expected a folder or a zip archive, found {found}")
     with tempfile.TemporaryDirectory(prefix="maskdet-") as scratch:
         folder = Path(scratch, source.stem)
