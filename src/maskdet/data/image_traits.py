@@ -1,4 +1,4 @@
-"""What of a whole photo the exploration needs its pixels for: light, sharpness, a network's input, a thumbnail."""
+"""What is taken of the pixels of a whole photo: light, sharpness, a network's input, a smaller copy."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -57,7 +57,7 @@ def look_at_images(
     with_thumbnail = evenly_spread(len(paths), max_thumbnails)
     for row, path in enumerate(paths):
         image = read_image(path)  # (H, W, 3)
-        thumbnail = _within(image, thumbnail_px) if row in with_thumbnail else None
+        thumbnail = shrunk(image, thumbnail_px) if row in with_thumbnail else None
         square = cv2.resize(image, (square_px, square_px), interpolation=cv2.INTER_AREA)
         yield ImageLook(*image_traits(image), square, thumbnail)
 
@@ -89,9 +89,10 @@ def image_traits(image: np.ndarray) -> tuple[float, float]:
     return float(luminance.mean()), sharpness(common)
 
 
-def _within(image: np.ndarray, long_side_px: int) -> np.ndarray:
-    """Return an image whose longer side has at most so many pixels."""
-    return _scaled(image, min(long_side_px / max(image.shape[:2]), 1.0))
+def shrunk(image: np.ndarray, max_side_px: int) -> np.ndarray:
+    """Return a picture (H, W, 3) or (H, W) whose longer side is at most so long; a smaller one as it is."""
+    scale = max_side_px / max(image.shape[:2])
+    return _scaled(image, scale) if scale < 1 else image
 
 
 def _scaled(image: np.ndarray, scale: float) -> np.ndarray:
