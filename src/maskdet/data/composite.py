@@ -16,7 +16,7 @@ import numpy as np
 from maskdet.data.class_map import Recoded, recode
 from maskdet.data.composite_origins import Origin, write_origins
 from maskdet.data.composite_sources import Source, read_source
-from maskdet.data.formats.label_files import IMAGE_FOLDER, WrittenImage, write_voc_labels
+from maskdet.data.formats.label_files import IMAGE_FOLDER, WrittenImage, class_numbers, write_voc_labels
 from maskdet.data.formats.progress import tracked
 from maskdet.data.image import read_image
 from maskdet.data.labelled_set import LabelledImage, LabelledSet
@@ -83,7 +83,8 @@ def compose(sources: Sequence[Source], rotated_copies: Sequence[int], folder: Pa
             for pair in _write_image(image, taken, labelled.root, rotated_copies, folder)
         ]
         origins += [origin for origin, _ in written]
-        write_voc_labels(folder, [WrittenImage(origin.file_name, image) for origin, image in written], CLASS_NAMES)
+        images = [WrittenImage(origin.file_name, image) for origin, image in written]
+        write_voc_labels(folder, images, class_numbers(CLASS_NAMES), fills_in=True)
         shutil.rmtree(scratch)
         parts.append(taken)
     _refuse_equal_stems(origins)

@@ -1,4 +1,4 @@
-"""What of a whole photo the exploration needs its pixels for: light, sharpness, a network's input, a thumbnail."""
+"""What is taken of the pixels of a whole photo: light, sharpness, a network's input, a smaller copy."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from maskdet.data.image import read_image
+from maskdet.data.quality import sharpness
 
 COMMON_LONG_SIDE = 256
 """Photos are brought to this longer side in pixels first: a large photo has softer edges per pixel than a small one."""
@@ -56,7 +57,7 @@ def look_at_images(
     with_thumbnail = evenly_spread(len(paths), max_thumbnails)
     for row, path in enumerate(paths):
         image = read_image(path)  # (H, W, 3)
-        thumbnail = _within(image, thumbnail_px) if row in with_thumbnail else None
+        thumbnail = shrunk(image, thumbnail_px) if row in with_thumbnail else None
         square = cv2.resize(image, (square_px, square_px), interpolation=cv2.INTER_AREA)
         yield ImageLook(*image_traits(image), square, thumbnail)
 
@@ -79,26 +80,19 @@ def image_traits(image: np.ndarray) -> tuple[float, float]:
         image: (H, W, 3) uint8, RGB, at least one pixel.
 
     Returns:
-        Brightness: the mean luminance in [0, 255]. Sharpness: the standard deviation of the Laplacian of the luminance
-        over that of the luminance itself, the longer side brought to `COMMON_LONG_SIDE`, so that contrast and exposure
-        do not count; 0 for an even colour. It is not comparable with `quality.crop_quality`, which looks at faces at
-        another size. Smaller photos lack detail and count as blurred.
-
-    Reference:
-        Pech-Pacheco et al. (2000), Diatom autofocusing in brightfield microscopy, https://doi.org/10.1109/ICPR.2000.903548
-        (variance of the Laplacian).
+        Brightness: the mean luminance in [0, 255]. Sharpness: see `quality.sharpness`, the longer side brought to
+        `COMMON_LONG_SIDE`; it is not comparable with `quality.crop_quality`, which looks at faces at another size.
+        Smaller photos lack detail and count as blurred.
     """
     luminance = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)  # (H, W)
     common = _scaled(luminance, COMMON_LONG_SIDE / max(luminance.shape))
-    spread = float(common.std())
-    edges = float(cv2.Laplacian(common, cv2.CV_32F).std())
-    # Rounding alone spreads an even colour by some 1e-5 levels of grey.
-    return float(luminance.mean()), (edges / spread if spread > 1e-3 else 0.0)
+    return float(luminance.mean()), sharpness(common)
 
 
-def _within(image: np.ndarray, long_side_px: int) -> np.ndarray:
-    """Return an image whose longer side has at most so many pixels."""
-    return _scaled(image, min(long_side_px / max(image.shape[:2]), 1.0))
+def shrunk(image: np.ndarray, max_side_px: int) -> np.ndarray:
+    """Return a picture (H, W, 3) or (H, W) whose longer side is at most so long; a smaller one as it is."""
+    scale = max_side_px / max(image.shape[:2])
+    return _scaled(image, scale) if scale < 1 else image
 
 
 def _scaled(image: np.ndarray, scale: float) -> np.ndarray:

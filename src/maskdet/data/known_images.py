@@ -11,7 +11,6 @@ import numpy as np
 
 from maskdet.data import manifest
 from maskdet.data.audit.copies import EXACT, Copy, find_copies
-from maskdet.data.audit.headers import Header
 from maskdet.data.audit.looks import Look
 from maskdet.data.audit.options import AuditOptions
 from maskdet.data.audit.scan import scan_pictures
@@ -24,12 +23,10 @@ class Pictures:
 
     Attributes:
         looks: Of those that can be read, by file name, in the order given.
-        headers: Of the same files.
         failures: Why the others cannot be read, by file name.
     """
 
     looks: dict[str, Look]
-    headers: dict[str, Header]
     failures: dict[str, str]
 
 
@@ -54,13 +51,13 @@ def look_at_pictures(root: Path, file_names: Sequence[str], options: AuditOption
         file_names: Posix paths relative to it.
         options: Reads `num_workers` and `max_megapixels`; `copies` has to be True.
     """
-    looks, headers, failures = {}, {}, {}
+    looks, failures = {}, {}
     for scan in scan_pictures(root, file_names, options, measures=False):
-        if scan.look is None or scan.header is None:
+        if scan.look is None:
             failures[scan.file_name] = scan.detail
         else:
-            looks[scan.file_name], headers[scan.file_name] = scan.look, scan.header
-    return Pictures(looks, headers, failures)
+            looks[scan.file_name] = scan.look
+    return Pictures(looks, failures)
 
 
 def listed_pictures(looks: Mapping[str, Look]) -> dict[str, tuple[str, str]]:

@@ -6,7 +6,7 @@ serves a conversion, which must be right, and an audit, which must see everythin
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
@@ -77,6 +77,12 @@ class LabelledImage:
     label_file: str | None
     declared_wh: tuple[float, float] | None = None
     has_lost_labels: bool = False
+
+    def with_boxes_left(self, boxes: Iterable["LabelledBox"]) -> "LabelledImage":
+        """Return the image with what is left of its boxes; where labels were lost and none is left, without labels."""
+        left = tuple(boxes)
+        has_lost_all = not left and (self.boxes or self.has_lost_labels)
+        return replace(self, boxes=left, label_file=None if has_lost_all else self.label_file)
 
 
 @dataclass(frozen=True)

@@ -56,20 +56,31 @@ def crop_quality(crop: np.ndarray) -> tuple[float, float]:
         crop: (H, W, 3) uint8, RGB, at least one pixel.
 
     Returns:
-        Sharpness: the standard deviation of the Laplacian of the luminance at `COMMON_SIDE`, over that of the luminance
-        itself, so that contrast and exposure do not count; 0 for an even colour. Faces below `COMMON_SIDE` lack detail
-        and count as blurred: compare faces of one size. Brightness: the mean luminance in [0, 255].
-
-    Reference:
-        Pech-Pacheco et al. (2000), Diatom autofocusing in brightfield microscopy, https://doi.org/10.1109/ICPR.2000.903548
-        (variance of the Laplacian).
+        Sharpness: see `sharpness`, at `COMMON_SIDE`. Faces below `COMMON_SIDE` lack detail and count as blurred:
+        compare faces of one size. Brightness: the mean luminance in [0, 255].
     """
     luminance = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY).astype(np.float32)  # (H, W)
     shrinks = min(luminance.shape) > COMMON_SIDE
     common = cv2.resize(
         luminance, (COMMON_SIDE, COMMON_SIDE), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     )  # (32, 32)
-    spread = float(common.std())
-    edges = float(cv2.Laplacian(common, cv2.CV_32F).std())
+    return sharpness(common), float(luminance.mean())
+
+
+def sharpness(luminance: np.ndarray) -> float:
+    """Return the standard deviation of the Laplacian over that of the luminance itself: contrast does not count.
+
+    Args:
+        luminance: (H, W) float32 in [0, 255]; of one size wherever two are compared, as edges soften with enlarging.
+
+    Returns:
+        0 for an even colour.
+
+    Reference:
+        Pech-Pacheco et al. (2000), Diatom autofocusing in brightfield microscopy, https://doi.org/10.1109/ICPR.2000.903548
+        (variance of the Laplacian).
+    """
+    spread = float(luminance.std())
+    edges = float(cv2.Laplacian(luminance, cv2.CV_32F).std())
     # Rounding alone spreads an even colour by some 1e-5 levels of grey.
-    return (edges / spread if spread > 1e-3 else 0.0), float(luminance.mean())
+    return edges / spread if spread > 1e-3 else 0.0

@@ -23,12 +23,14 @@ _FLAGS = {"0": False, "1": True}
 class VocObject:
     """An annotated object: the class as written, `(x_min, y_min, x_max, y_max)` in pixels as written, the flag.
 
-    `index` is its place among the file's objects, of which some may not have been taken.
+    `index` is its place among the file's objects, of which some may not have been taken. `marks` are the words for what
+    the file says of it beside these three, such as `truncated`.
     """
 
     class_name: str
     box: tuple[float, float, float, float]
     is_difficult: bool
+    marks: tuple[str, ...] = ()
     index: int = field(default=0, compare=False)
 
 
@@ -146,7 +148,21 @@ def _read_object(node: Element, index: int, is_difficult: bool) -> VocObject:
     if bndbox is None:
         raise _ProblemError("label-columns", f"{place}: expected <bndbox>, got none")
     x_min, y_min, x_max, y_max = (_number(bndbox, name, place) for name in _CORNERS)
-    return VocObject(_text(node, "name", place), (x_min, y_min, x_max, y_max), is_difficult, index)
+    name = _text(node, "name", place)
+    return VocObject(name, (x_min, y_min, x_max, y_max), is_difficult, _read_marks(node), index)
+
+
+def _read_marks(node: Element) -> tuple[str, ...]:
+    """Return what is said of an object beside its class, its box and `difficult`."""
+    words = {name: (node.findtext(name) or "").strip().lower() for name in ("truncated", "occluded", "pose")}
+    is_said = {
+        "truncated": words["truncated"] == "1",
+        "occluded": words["occluded"] == "1",
+        "with a pose": words["pose"] not in ("", "unspecified"),
+        "with an outline": node.find("polygon") is not None,
+        "with parts": node.find("part") is not None,
+    }
+    return tuple(mark for mark, is_there in is_said.items() if is_there)
 
 
 def _text(node: Element, name: str, place: str) -> str:

@@ -5,10 +5,11 @@ orientation was applied, a reader that ignores it sees them elsewhere.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from maskdet.atomic import atomic_folder
-from maskdet.data.formats.label_files import WrittenImage, write_voc_labels, write_yolo_labels
+from maskdet.data.formats.label_files import WrittenImage, class_numbers, write_voc_labels, write_yolo_labels
 from maskdet.data.labelled_set import LabelledBox, LabelledImage
 from maskdet.inference.result_files import MARKER_FILE
 from maskdet.inference.results import ImageResult, shortest_floats
@@ -21,13 +22,13 @@ def write_yolo(results: Sequence[ImageResult], class_names: Sequence[str], path:
 
 def write_voc(results: Sequence[ImageResult], class_names: Sequence[str], path: Path) -> None:
     """Write the folder `path`: `annotations/<image>.xml`, without an object where nothing was found."""
-    _write_labels(write_voc_labels, results, class_names, path)
+    _write_labels(partial(write_voc_labels, fills_in=True), results, class_names, path)
 
 
 def _write_labels(write: Callable, results: Sequence[ImageResult], class_names: Sequence[str], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_folder(path) as temporary:
-        write(temporary, [_labelled(result, class_names) for result in results], class_names)
+        write(temporary, [_labelled(result, class_names) for result in results], class_numbers(class_names))
         (temporary / MARKER_FILE).touch()
 
 

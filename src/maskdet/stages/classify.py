@@ -19,6 +19,7 @@ CODE = (
     "data/image.py",
     "data/sampling.py",
     "models/classifiers.py",
+    "models/face_detectors/weight_files.py",
     "models/imagenet.py",
     "models/mobilenet_weights.py",
     "training/callbacks.py",

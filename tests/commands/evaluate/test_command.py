@@ -284,6 +284,10 @@ REFUSED = {
         ["turned", "--class", "mask=with_mask"],
         "with labels, got none\n  images/t.jpg: expected labels of the picture as it is stored",
     ),
+    "pictures that cannot be read": (
+        ["unread"],
+        "unread: expected images that can be read, got none\n  a.png: expected an image",
+    ),
     "an archive too large": (["big.zip", "--max-unpacked-mb", "1"], "big.zip: expected at most 1.0 MB unpacked"),
     "errors in labels": (["broken", *WORDS], "expected labels without errors, got 1 label-number"),
 }
@@ -296,6 +300,7 @@ def test_what_cannot_begin_says_why_and_exits_with_2(case, members, tmp_path, mo
     row = b"\nimages/0.png,mask,1,2,x,4"
     voc = voc_xml(("mask", 10, 20, 50, 150), width=120, height=160)
     write_folder(tmp_path / "turned", {"images/t.jpg": oriented_jpeg(scene(20), 6), "annotations/t.xml": voc})
+    write_folder(tmp_path / "unread", {"a.png": b"no image"})
     write_zip(tmp_path / "big.zip", {"a.txt": bytes(2_000_000)})
     write_folder(tmp_path / "broken", members | {"labels.csv": members["labels.csv"] + row})
     (tmp_path / "gone").symlink_to("nowhere")
@@ -304,7 +309,14 @@ def test_what_cannot_begin_says_why_and_exits_with_2(case, members, tmp_path, mo
     assert ended.exit_code == 2
     assert message in ended.stderr
     assert "Traceback" not in ended.output
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["big.zip", "broken", "gone", "turned", "web"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "big.zip",
+        "broken",
+        "gone",
+        "turned",
+        "unread",
+        "web",
+    ]
 
 
 def test_a_stopped_run_says_so_and_the_next_goes_on(members, tmp_path):

@@ -74,7 +74,7 @@ def test_marks_that_are_not_taken_are_told_and_none_is_made_up(tmp_path):
         (
             "a.xml",
             "note",
-            "expected classes, boxes and difficult alone, got 1 truncated, 1 occluded, 1 with a pose, 1 parts",
+            "expected classes, boxes and difficult alone, got 1 truncated, 1 occluded, 1 with a pose, 1 with parts",
         )
     ]
     write_labelled_set(labelled, tmp_path / "out", "voc")

@@ -5,11 +5,11 @@ import time
 
 import pytest
 
-from maskdet.inference.video.threads import Channel, ReadAhead, WriteBehind, map_in_order
+from maskdet.inference.video.threads import Channel, ReadAhead, WriteBehind
 
 
 def living_threads() -> list[str]:
-    names = ("read-ahead", "write-behind", "map-in-order")
+    names = ("read-ahead", "write-behind")
     return [thread.name for thread in threading.enumerate() if thread.name.startswith(names)]
 
 
@@ -63,36 +63,6 @@ def test_a_live_reader_drops_the_oldest_and_counts():
         assert read_all.wait(5)
         assert list(ahead) == [16, 17, 18, 19]
     assert ahead.num_dropped == 16
-
-
-@pytest.mark.parametrize("num_workers", [1, 3])
-def test_map_keeps_the_order_of_items_that_take_unequal_time(num_workers):
-    def slow_square(k):
-        time.sleep(0.002 * (k % 3))
-        return k * k
-
-    assert list(map_in_order(slow_square, range(20), num_workers)) == [k * k for k in range(20)]
-
-
-def test_map_works_at_several_items_at_once():
-    together = threading.Barrier(2, timeout=5)
-
-    def meet(_):
-        return together.wait()
-
-    assert sorted(map_in_order(meet, range(2), 2)) == [0, 1]
-
-
-def test_map_raises_in_the_turn_of_the_item_and_ends():
-    def fail_at_three(k):
-        if k == 3:
-            raise ValueError("three")
-        return k
-
-    results = map_in_order(fail_at_three, range(10**6), 2)
-    assert [next(results) for _ in range(3)] == [0, 1, 2]
-    with pytest.raises(ValueError, match="three"):
-        next(results)
 
 
 def test_write_behind_handles_all_in_order_before_the_block_ends():

@@ -189,7 +189,7 @@ def source_contenders(
     size, name, found = source.metadata.size, f"{prefix}{PLAIN_TORCH}", []
     if "torch" in runtimes:
         found += [plain_torch_contender(source.detector, source.metadata, size, batch, name) for batch in batch_sizes]
-    others = [name for name in runtimes if name != "torch"]
+    others = [runtime for runtime in runtimes if runtime != "torch"]
     if others:
         path = folder / f"{source.name}-{size}.onnx"
         properties = {METADATA_KEY: precision_details(source, "onnx", "fp32").to_json()}

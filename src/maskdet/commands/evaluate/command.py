@@ -12,7 +12,7 @@ from maskdet.commands.evaluate.results import Subject, write_results
 from maskdet.commands.evaluate.tables import prediction_table
 from maskdet.data.audit.looks import Look
 from maskdet.data.audit.options import AuditOptions
-from maskdet.data.audit.orientation import is_labelled_turned
+from maskdet.data.audit.orientation import turned_images
 from maskdet.data.class_map import recode
 from maskdet.data.formats import MAX_UNPACKED_MB, opened_source, read_labelled_set
 from maskdet.data.known_images import Pictures, look_at_pictures
@@ -167,15 +167,15 @@ def _read_subject(
     known = find_known(pictures.looks, looks_of_others, predictor.metadata.details)
     counted: tuple[LabelledImage, ...] = ()
     excluded: tuple[str, ...] = ()
+    usable = tuple(
+        image
+        for image in labelled.images
+        if image.file_name not in pictures.failures and (image.label_file is not None or not has_labels)
+    )
+    if not usable:
+        wanted = f"images that can be read{', with labels' if has_labels else ''}"
+        raise ValueError(f"{source}: expected {wanted}, got none{_why_unusable(labelled, pictures)}")
     if plan is not None:
-        usable = tuple(
-            image
-            for image in labelled.images
-            if image.label_file is not None and image.file_name not in pictures.failures
-        )
-        if not usable:
-            reasons = _why_unusable(labelled, pictures)
-            raise ValueError(f"{source}: expected images that can be read, with labels, got none{reasons}")
         recoded = recode(replace(labelled, images=usable), plan.class_map, True, str(source))
         names = set(known.counted([image.file_name for image in recoded.images], options.keeps_known))
         counted = tuple(image for image in recoded.images if image.file_name in names)
@@ -216,16 +216,12 @@ def _plan(source: Path, labelled: LabelledSet, predictor: Predictor, options: Ev
 
 
 def _turned(labelled: LabelledSet, pictures: Pictures) -> dict[str, str]:
-    """Return the images whose labels lie on the picture as its EXIF orientation turns it."""
+    """Return why readable images are left out whose labels lie on the picture as its EXIF orientation turns it."""
     reason = (
         "expected labels of the picture as it is stored, got such of the picture as EXIF turns it; "
         "`maskdet audit --repair` puts this right"
     )
-    return {
-        image.file_name: reason
-        for image in labelled.images
-        if image.file_name in pictures.headers and is_labelled_turned(image, pictures.headers[image.file_name])
-    }
+    return {name: reason for name in turned_images(labelled) if name in pictures.looks}
 
 
 def _predict(

@@ -24,6 +24,7 @@ IOU_THRESHOLD = 0.5
 """Of precision, recall, F1, curves, confusion and galleries."""
 
 _RATES = ("precision", "recall", "f1")
+_NO_ENDS = {"low": float("nan"), "high": float("nan")}
 
 
 @dataclass(frozen=True)
@@ -110,20 +111,14 @@ def _with_ends(
     rated = WeightedMetrics(replace(tables, predictions=shown), group_of_file, 0.0, IOU_THRESHOLD, metrics=_RATES)
     as_is = np.ones((ranked.num_groups, 1))
     values = {name: float(value[0]) for of_kind in (ranked, rated) for name, value in of_kind(as_is).items()}
-    ends: dict[str, dict[str, float]] = {}
-    if ranked.num_groups > 1:
-        for of_kind in (ranked, rated):
-            resampled = resample(of_kind, num_replicates, seed=0)
-            ends |= {name: interval_columns(resampled, name, CONFIDENCE) for name in resampled.values}
+    is_drawn = ranked.num_groups > 1
+    resampled = [resample(of_kind, num_replicates, seed=0) for of_kind in (ranked, rated) if is_drawn]
     num_groups = _num_groups_of_faces(tables, group_of_file)
-    has_ends = {
-        name: num_groups.get(name.removeprefix("map_").split("/")[-1], num_groups["all"]) > 1 for name in values
-    }
-    nothing = {"low": float("nan"), "high": float("nan")}
-    rows = [
-        {"metric": name, "value": value, **(ends.get(name, nothing) if has_ends[name] else nothing)}
-        for name, value in values.items()
-    ]
+    rows = []
+    for name, value in values.items():
+        has_ends = num_groups.get(name.removeprefix("map_").split("/")[-1], num_groups["all"]) > 1
+        ends = interval_columns(resampled[name in _RATES], name, CONFIDENCE) if has_ends else _NO_ENDS
+        rows.append({"metric": name, "value": value, **ends})
     return pd.DataFrame(rows)
 
 

@@ -85,12 +85,13 @@ def check_images(framing: Letterbox | Stretch, paths: Sequence[Path] = ()) -> Fr
 def calibration_images(
     framing: Letterbox | Stretch, fold: int | None, folder: Path | None = None, root: Path = Path()
 ) -> FramedImages:
-    """Return what the ranges of activations are measured on: never an image that the model is scored on.
+    """Return what the ranges of activations are measured on; of the project never an image that the model is scored on.
 
     Args:
         framing: Of the model.
         fold: The fold that the model has not seen; its images are left out. None: every image of a fold may be used.
-        folder: Images to take instead of the project's.
+        folder: Images to take instead of the project's, as they are: whoever names it sees to it that the model is
+            scored on none of them.
         root: Of the project, with `build/raw/images/` and `build/folds.parquet`. Where it has none, scenes are drawn.
 
     Returns:

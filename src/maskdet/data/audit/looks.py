@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from maskdet.data.duplicates import THUMBNAIL_PX, hash_bits, thumbnail
 from maskdet.data.image import pixel_hash
+from maskdet.data.image_traits import shrunk
 from maskdet.data.shared_points import LONG_SIDE_PX, detect_points, shrunk_grey
 
 PREVIEW_PX = 96
@@ -69,15 +69,6 @@ def look_at(image: np.ndarray) -> Look:
         positions=positions.astype(np.float32),
         descriptors=(descriptors * _DESCRIPTOR_STEPS).round().clip(0, 255).astype(np.uint8),
     )
-
-
-def shrunk(image: np.ndarray, max_side_px: int) -> np.ndarray:
-    """Return a picture (H, W, 3) or (H, W) whose longer side is at most so long; a smaller one as it is."""
-    scale = max_side_px / max(image.shape[:2])
-    if scale >= 1:
-        return image
-    new_wh = (max(round(image.shape[1] * scale), 1), max(round(image.shape[0] * scale), 1))
-    return cv2.resize(image, new_wh, interpolation=cv2.INTER_AREA)
 
 
 def unit_descriptors(stored: np.ndarray) -> np.ndarray:

@@ -26,18 +26,26 @@ def is_labelled_turned(image: LabelledImage, header: Header) -> bool:
     return any(_lies_beyond(box, header.image_wh) for box in image.boxes) and _all_fit(image, header.turned_wh)
 
 
+def turned_images(labelled: LabelledSet) -> list[str]:
+    """Return the file names of pictures that were labelled as their EXIF orientation turns them.
+
+    Args:
+        labelled: Its pictures are opened, their headers alone are read; those that cannot be read are passed over.
+    """
+    return [image.file_name for image in labelled.images if _is_turned(labelled, image)]
+
+
 def refuse_turned(origin: str, labelled: LabelledSet) -> None:
     """Raise if labels were drawn on pictures as their EXIF orientation turns them: elsewhere they would be wrong.
 
     Args:
         origin: What the message calls the set.
-        labelled: Its pictures are opened, their headers alone are read; those that cannot be read are passed over.
+        labelled: See `turned_images`.
 
     Raises:
         ValueError: The message names the first picture.
     """
-    turned = [image.file_name for image in labelled.images if _is_turned(labelled, image)]
-    if turned:
+    if turned := turned_images(labelled):
         raise ValueError(
             f"{origin}: expected labels of pictures as they are stored, got {len(turned)} of pictures as EXIF turns "
             f"them, such as {turned[0]}"

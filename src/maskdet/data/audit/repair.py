@@ -122,9 +122,7 @@ def _repaired_image(
     name = repaired_name(image.file_name, header) if "image-suffix" in rules else image.file_name
     boxes = _repaired_boxes(image, checked, findings, changes)
     image_wh = header.turned_wh if is_turned else image.image_wh
-    has_lost_all = not boxes and (image.boxes or image.has_lost_labels)
-    label_file = None if has_lost_all else image.label_file
-    copy = replace(image, file_name=name, image_wh=image_wh, boxes=boxes, label_file=label_file)
+    copy = replace(image.with_boxes_left(boxes), file_name=name, image_wh=image_wh)
     return _RepairedImage(copy, image.file_name, header, rules, is_turned)
 
 

@@ -1,10 +1,9 @@
 """Look at every picture of a set once: header, pixels, measures, what its copies are found by."""
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from pathlib import Path
 
 from maskdet.data.audit.headers import Header, HugeImageError, has_whole_chunks, read_header
@@ -13,8 +12,9 @@ from maskdet.data.audit.options import AuditOptions
 from maskdet.data.audit.traits import picture_traits
 from maskdet.data.formats.progress import tracked
 from maskdet.data.image import read_image
+from maskdet.threads import map_in_order
 
-_WAITING_PER_WORKER = 4
+_AHEAD_PER_WORKER = 3
 
 
 @dataclass(frozen=True)
@@ -55,19 +55,10 @@ def scan_pictures(
         A scan a file; a picture that cannot be read is no error.
     """
     scan = partial(scan_picture, root, options=options, measures=measures)
-    with ThreadPoolExecutor(options.num_workers) as pool:
-        scans = _in_order(pool, scan, file_names, options.num_workers * _WAITING_PER_WORKER)
+    num_ahead = options.num_workers * _AHEAD_PER_WORKER
+    with closing(map_in_order(scan, file_names, options.num_workers, num_ahead)) as scans:
         for _, one in zip(tracked(file_names, f"pictures of {root.name}"), scans, strict=True):
             yield one
-
-
-def _in_order(pool: ThreadPoolExecutor, scan: partial[Scan], file_names: Sequence[str], window: int) -> Iterator[Scan]:
-    """Yield results in order, few of them waiting; `pool.map` would start all, also of a reader who stops early."""
-    names = iter(file_names)
-    waiting: list[Future[Scan]] = [pool.submit(scan, name) for name in islice(names, window)]
-    while waiting:
-        yield waiting.pop(0).result()
-        waiting += [pool.submit(scan, name) for name in islice(names, 1)]
 
 
 def scan_picture(root: Path, file_name: str, options: AuditOptions, *, measures: bool = True) -> Scan:

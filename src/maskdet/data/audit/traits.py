@@ -18,7 +18,7 @@ from cleanvision.issue_managers.image_property import ImageProperty
 from cleanvision.issue_managers.image_property_issue_manager import ImagePropertyIssueManager
 from PIL import Image
 
-from maskdet.data.audit.looks import shrunk
+from maskdet.data.image_traits import shrunk
 
 MAX_BLUR = 0.65
 """Photos of two data sets reach 0.53; blurred by 2 pixels at 400 they have 0.55 to 0.77, by 3 pixels 0.66 and more."""

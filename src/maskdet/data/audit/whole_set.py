@@ -1,6 +1,7 @@
 """Audit a labelled set: every rule, every picture decoded once."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from maskdet.data.audit.boxes_of_image import CheckedBoxes, check_boxes_of_image
 from maskdet.data.audit.copies import EXACT, MIRRORED, Copy, find_copies
@@ -19,8 +20,8 @@ _Labels = list[tuple[str, tuple[float, float, float, float]]]  # class and box, 
 def audit_set(labelled: LabelledSet, options: AuditOptions, others: Sequence[LabelledSet] = ()) -> list[Finding]:
     """Say what is wrong with a set.
 
-    Time grows with the number of pictures and a little faster for the search of copies; memory is some 60 KB a picture
-    of all sets, and `num_workers` decoded pictures.
+    Time grows with the number of pictures and a little faster for the search of copies. Memory: `num_workers` decoded
+    pictures, some 30 KB a picture of all sets, and as much again while copies are looked for.
 
     Args:
         labelled: As a reader of `maskdet.data.formats` returns it; its findings are taken over.
@@ -31,15 +32,16 @@ def audit_set(labelled: LabelledSet, options: AuditOptions, others: Sequence[Lab
         In the order of `maskdet.data.audit.rules.RULES`, then by file. Those of the audit itself are `AuditFinding`s.
     """
     scans = list(scan_pictures(labelled.root, [image.file_name for image in labelled.images], options))
-    findings: list[Finding] = [
-        finding
-        for image, scan in zip(labelled.images, scans, strict=True)
-        for finding in _image_findings(image, scan, options)
-    ]
+    checks = [checked_boxes(image, scan.header, options) for image, scan in zip(labelled.images, scans, strict=True)]
+    findings: list[Finding] = []
+    for image, scan, (checked, is_turned) in zip(labelled.images, scans, checks, strict=True):
+        findings += picture_findings(scan, options, is_turned=is_turned)
+        findings += label_findings(image, checked)
     findings += odd_picture_findings(scans)
     findings += imbalance_findings(labelled, options)
     if options.copies:
-        findings += _copy_findings(labelled, scans, others, options)
+        labels = [_labels_left(image, checked) for image, (checked, _) in zip(labelled.images, checks, strict=True)]
+        findings += _copy_findings(labelled, scans, labels, others, options)
     known = {(finding.rule, finding.file) for finding in labelled.findings}
     return in_order([*labelled.findings, *(one for one in findings if (one.rule, one.file) not in known)])
 
@@ -59,39 +61,33 @@ def checked_boxes(image: LabelledImage, header: Header | None, options: AuditOpt
     return check_boxes_of_image(image.boxes, header.turned_wh if is_turned else image.image_wh, options), is_turned
 
 
-def _image_findings(image: LabelledImage, scan: Scan, options: AuditOptions) -> Iterator[AuditFinding]:
-    checked, is_turned = checked_boxes(image, scan.header, options)
-    yield from picture_findings(scan, options, is_turned=is_turned)
-    yield from label_findings(image, checked)
-
-
 def _copy_findings(
-    labelled: LabelledSet, scans: Sequence[Scan], others: Sequence[LabelledSet], options: AuditOptions
+    labelled: LabelledSet,
+    scans: Sequence[Scan],
+    labels: Sequence[_Labels | None],
+    others: Sequence[LabelledSet],
+    options: AuditOptions,
 ) -> Iterator[AuditFinding]:
-    """Yield the copies within the set and of its pictures in other sets."""
-    image_of = {image.file_name: image for image in labelled.images}
-    seen = [scan for scan in scans if scan.look is not None]
-    looks, twins = [scan.look for scan in seen], [Twin(labelled.root, scan.file_name) for scan in seen]
+    """Yield the copies within the set and of its pictures in other sets; `labels` are what a repair leaves of them."""
+    rows = [row for row, scan in enumerate(scans) if scan.look is not None]
+    looks, twins = [scans[row].look for row in rows], [Twin(labelled.root, scans[row].file_name) for row in rows]
+    ranks = [_rank(labelled.images[row], labels[row]) for row in rows]
+    labels_of_look = [labels[row] for row in rows]
     for other in others:
         names = [image.file_name for image in other.images]
         for scan in scan_pictures(other.root, names, options, measures=False):
             if scan.look is not None:
                 looks.append(scan.look)
                 twins.append(Twin(other.root, scan.file_name))
-    images = [image_of[scan.file_name] for scan in seen]
-    labels = [_labels_left(image, scan, options) for image, scan in zip(images, seen, strict=True)]
-    ranks = [_rank(image, found) for image, found in zip(images, labels, strict=True)]
-    for copy in find_copies(looks, len(seen), ranks):
-        yield _copy_finding(copy, twins, labels)
+    for copy in find_copies(looks, len(rows), ranks):
+        yield _copy_finding(copy, twins, labels_of_look)
 
 
-def _labels_left(image: LabelledImage, scan: Scan, options: AuditOptions) -> _Labels | None:
+def _labels_left(image: LabelledImage, checked: CheckedBoxes) -> _Labels | None:
     """Return what a repair leaves of an image's labels, in no order of theirs; None: nothing says what is on it."""
-    checked, _ = checked_boxes(image, scan.header, options)
     pairs = zip(image.boxes, checked.repaired, strict=True)
-    left = sorted((box.class_name, mended) for box, mended in pairs if mended is not None)
-    has_lost_all = not left and (image.boxes or image.has_lost_labels)
-    return None if image.label_file is None or has_lost_all else left
+    left = image.with_boxes_left(replace(box, box_xyxy=mended) for box, mended in pairs if mended is not None)
+    return None if left.label_file is None else sorted((box.class_name, box.box_xyxy) for box in left.boxes)
 
 
 def _rank(image: LabelledImage, labels: _Labels | None) -> tuple[bool, bool, bool, str]:

@@ -1,5 +1,8 @@
 """Labels written as VOC, YOLO, COCO and CSV files: numbers so that the readers bring the same boxes back.
 
+Every writer takes `number_of`, all classes in the set's order with the number that each has in files which count them:
+YOLO writes the numbers, COCO the names in their order, VOC and CSV a box's own name.
+
 Own code rather than supervision's writers: these add a pixel to VOC's minima, round YOLO's shares to five decimals
 (5 px at 10,000), reorder corners, name images without their folder, and stamp COCO files with the time.
 """
@@ -46,15 +49,25 @@ class WrittenImage:
         return self.image.label_file is not None or bool(self.image.boxes)
 
 
+def class_numbers(class_names: Sequence[str], kept: Mapping[str, int] = MappingProxyType({})) -> dict[str, int]:
+    """Return the number of every class, in the order of the classes; those of `kept` keep theirs.
+
+    >>> class_numbers(["a", "b", "c"], kept={"b": 0})
+    {'a': 1, 'b': 0, 'c': 2}
+    """
+    free = (number for number in itertools.count() if number not in kept.values())
+    return {name: kept[name] if name in kept else next(free) for name in class_names}
+
+
 def write_voc_labels(
-    folder: Path, images: Sequence[WrittenImage], class_names: Sequence[str], *, fills_in: bool = True
+    folder: Path, images: Sequence[WrittenImage], number_of: Mapping[str, int], *, fills_in: bool = False
 ) -> None:
     """Write `annotations/<name>.xml` for each labelled image; coordinates as they stand, without VOC's extra pixel.
 
     Args:
         folder: Where to.
         images: Labelled ones and others.
-        class_names: All classes; VOC has no list of them.
+        number_of: Not used: VOC has no list of classes.
         fills_in: Write a `pose` Unspecified and a `truncated` 0 too, which some readers want and nobody looked at;
             False: what the labels say, no more.
     """
@@ -93,32 +106,24 @@ def _add(node: Element, **texts: object) -> None:
         SubElement(node, name).text = str(text)
 
 
-def write_yolo_labels(
-    folder: Path,
-    images: Sequence[WrittenImage],
-    class_names: Sequence[str],
-    number_of: Mapping[str, int] = MappingProxyType({}),
-) -> None:
+def write_yolo_labels(folder: Path, images: Sequence[WrittenImage], number_of: Mapping[str, int]) -> None:
     """Write `labels/<name>.txt` for each labelled image, empty where there is no face, and `data.yaml`.
 
     Args:
         folder: Where to.
         images: Labelled ones and others.
-        class_names: All classes.
-        number_of: Class → the number that it keeps; the others get the first that are free, in their order.
+        number_of: Class → the number that stands for it, of all classes.
 
     Raises:
         ValueError: If a box has a centre or a size that is no share of the image, or the image has no known size.
     """
-    free = (number for number in itertools.count() if number not in number_of.values())
-    index_of = {name: number_of[name] if name in number_of else next(free) for name in class_names}
     for written in images:
         if written.is_labelled:
-            lines = [_yolo_line(written, box, index_of[box.class_name]) for box in written.image.boxes]
+            lines = [_yolo_line(written, box, number_of[box.class_name]) for box in written.image.boxes]
             path = _label_path(folder / "labels", written.name, ".txt")
             path.write_text("".join(lines), encoding="utf-8", newline="\n")
     text = yaml.safe_dump(
-        {**_splits(images), "names": dict(sorted((number, name) for name, number in index_of.items()))},
+        {**_splits(images), "names": dict(sorted((number, name) for name, number in number_of.items()))},
         allow_unicode=True,
         sort_keys=False,
         width=float("inf"),  # no line breaks inside a name
@@ -156,7 +161,7 @@ def _has_split(images: Sequence[WrittenImage]) -> bool:
     return _splits(images)["train"] != IMAGE_FOLDER
 
 
-def write_coco_labels(folder: Path, images: Sequence[WrittenImage], class_names: Sequence[str]) -> None:
+def write_coco_labels(folder: Path, images: Sequence[WrittenImage], number_of: Mapping[str, int]) -> None:
     """Write `annotations.json`; ids count from 1, names of images are relative to the folder of images.
 
     A difficult box keeps its flag as an extra key; it is no crowd, whose box may cover any number of faces.
@@ -164,7 +169,7 @@ def write_coco_labels(folder: Path, images: Sequence[WrittenImage], class_names:
     Raises:
         ValueError: If a labelled image has no known size, which COCO demands.
     """
-    id_of = {name: index for index, name in enumerate(class_names, start=1)}
+    id_of = {name: index for index, name in enumerate(number_of, start=1)}
     listed, annotations = [], []
     for image_id, written in enumerate((written for written in images if written.is_labelled), start=1):
         if written.image.image_wh is None:
@@ -186,7 +191,7 @@ def _coco_box(box: LabelledBox) -> dict[str, object]:
     return record | ({DIFFICULT_KEY: 1} if box.is_difficult else {})
 
 
-def write_csv_labels(folder: Path, images: Sequence[WrittenImage], class_names: Sequence[str]) -> None:
+def write_csv_labels(folder: Path, images: Sequence[WrittenImage], number_of: Mapping[str, int]) -> None:
     """Write `labels.csv`, a row a box, and `images.csv`, a row a labelled image, which keeps those without faces."""
     rows = [
         (written.name, box.class_name, *map(number_text, box.box_xyxy), int(box.is_difficult))

@@ -4,7 +4,7 @@ Own code rather than supervision's, which takes a pixel from the minima (see `ma
 reads a missing XML file as an image without objects, and stops at the first malformed one.
 """
 
-import re
+from collections import Counter
 
 from maskdet.data.formats.collection import Collection
 from maskdet.data.formats.coordinates import check_number
@@ -16,13 +16,6 @@ from maskdet.data.labelled_set import LabelledBox, LabelledSet
 from maskdet.data.voc import VocFile, read_voc_leniently
 
 _PEEK_BYTES = 4096
-_MARKS = {
-    "truncated": re.compile(rb"<truncated>\s*1"),
-    "occluded": re.compile(rb"<occluded>\s*1"),
-    "with a pose": re.compile(rb"<pose>\s*(?!unspecified)[^\s<]", re.IGNORECASE),
-    "with an outline": re.compile(rb"<polygon>"),
-    "parts": re.compile(rb"<part>"),
-}  # what a file says of its objects beside class, box and `difficult`
 
 
 def recognize_voc(files: SetFiles) -> str | None:
@@ -59,15 +52,14 @@ def read_voc_set(files: SetFiles) -> LabelledSet:
         if not any(problem.rule in ("label-unreadable", "entity-in-xml") for problem in problems):
             collected.label(image, label_file, _boxes(collected, image, label_file, content))
             collected.compare_size(image, label_file, content.image_wh)
-            _report_marks(collected, label_file)
+            _report_marks(collected, label_file, content)
     return collected.finish("voc")
 
 
-def _report_marks(collected: Collection, label_file: str) -> None:
+def _report_marks(collected: Collection, label_file: str, content: VocFile) -> None:
     """Tell in a note what a file says of its objects that is not taken."""
-    content = (collected.files.root / label_file).read_bytes().replace(b"\0", b"")  # also as UTF-16
-    counts = {what: len(mark.findall(content)) for what, mark in _MARKS.items()}
-    found = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    counts = Counter(mark for item in content.objects for mark in item.marks)
+    found = ", ".join(f"{count} {mark}" for mark, count in counts.items())
     if found:
         collected.report(label_file, "label-reduced", f"expected classes, boxes and difficult alone, got {found}")
 

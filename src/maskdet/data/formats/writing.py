@@ -5,7 +5,6 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 
@@ -13,6 +12,7 @@ from maskdet.atomic import atomic_folder
 from maskdet.data.formats.label_files import (
     IMAGE_FOLDER,
     WrittenImage,
+    class_numbers,
     write_coco_labels,
     write_csv_labels,
     write_voc_labels,
@@ -31,36 +31,23 @@ class SetWriter:
     """A format that sets are written in.
 
     Attributes:
-        write_labels: `write_labels(folder, images, class_names)`.
+        write_labels: `write_labels(folder, images, number_of)`, see `maskdet.data.formats.label_files`.
         has_file_per_stem: Label files are named after the image without its suffix.
         keeps_difficult: The flag of a box survives.
         declares_classes: Classes without a box survive, and so does their order.
-        has_class_numbers: Classes are numbers in the labels: `write_labels` takes `LabelledSet.number_of` too.
     """
 
-    write_labels: Callable[..., None]
+    write_labels: Callable[[Path, Sequence[WrittenImage], Mapping[str, int]], None]
     has_file_per_stem: bool
     keeps_difficult: bool
     declares_classes: bool
-    has_class_numbers: bool = False
 
 
 WRITERS: Mapping[str, SetWriter] = MappingProxyType(
     {
-        "yolo": SetWriter(
-            write_yolo_labels,
-            has_file_per_stem=True,
-            keeps_difficult=False,
-            declares_classes=True,
-            has_class_numbers=True,
-        ),
+        "yolo": SetWriter(write_yolo_labels, has_file_per_stem=True, keeps_difficult=False, declares_classes=True),
         "coco": SetWriter(write_coco_labels, has_file_per_stem=False, keeps_difficult=True, declares_classes=True),
-        "voc": SetWriter(
-            partial(write_voc_labels, fills_in=False),
-            has_file_per_stem=True,
-            keeps_difficult=True,
-            declares_classes=False,
-        ),
+        "voc": SetWriter(write_voc_labels, has_file_per_stem=True, keeps_difficult=True, declares_classes=False),
         "csv": SetWriter(write_csv_labels, has_file_per_stem=False, keeps_difficult=True, declares_classes=False),
     }
 )
@@ -122,8 +109,7 @@ def write_labelled_set(
     _refuse_control_characters([*class_names, *(written.name for written in images)])
     with atomic_folder(folder) as temporary:
         (temporary / IMAGE_FOLDER).mkdir()
-        numbers = [labelled.number_of] if writer.has_class_numbers else []
-        writer.write_labels(temporary, images, class_names, *numbers)
+        writer.write_labels(temporary, images, class_numbers(class_names, labelled.number_of))
         for written in tracked(images, "write images"):
             path = temporary / IMAGE_FOLDER / written.name
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -20,8 +20,9 @@ from maskdet.inference.video.output import FILM_SUFFIX, ShownFrame, VideoOutput
 from maskdet.inference.video.sources import result_stem
 from maskdet.inference.video.summary import Timeline, VideoSummary, write_people
 from maskdet.inference.video.tables import TABLE_FORMATS, check_formats
-from maskdet.inference.video.threads import ReadAhead, WriteBehind, map_in_order
+from maskdet.inference.video.threads import ReadAhead, WriteBehind
 from maskdet.inference.video.tracking import TRACKING_SCORE_THRESHOLD, PersonTracker, count_by_class, min_frames_of
+from maskdet.threads import map_in_order
 
 BLUR_REACH = 5
 """Frames before and after whose faces are blurred too."""

@@ -1,17 +1,17 @@
-"""Three ways to let neighbouring steps of a video run at once, each in order and with a bounded number of items.
+"""Two ways to let neighbouring steps of a video run at once, each in order and with a bounded number of items.
 
 Decoding, the model and encoding release Python's lock, so that threads are enough; a chain of these keeps all cores
 busy while no more frames wait than the bounds say. An error of a thread is raised where its items are taken or given.
+For a step that several threads share there is `maskdet.threads`.
 """
 
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-T, U = TypeVar("T"), TypeVar("U")
+T = TypeVar("T")
 
 
 class Channel(Generic[T]):
@@ -114,31 +114,6 @@ class ReadAhead(Generic[T]):
         self._is_left = True
         self._channel.close(drop_waiting=True)
         self._thread.join()
-
-
-def map_in_order(function: Callable[[T], U], items: Iterable[T], num_workers: int) -> Generator[U, None, None]:
-    """Yield `function(item)` in the order of the items, as many at once as there are workers.
-
-    Args:
-        function: Safe to call from several threads.
-        items: Taken by the caller's thread, no more than `num_workers` before their results are.
-        num_workers: At least 1.
-
-    Yields:
-        The results. What the function raises is raised in its turn.
-    """
-    waiting: deque[Future[U]] = deque()
-    with ThreadPoolExecutor(num_workers, thread_name_prefix="map-in-order") as pool:
-        try:
-            for item in items:
-                waiting.append(pool.submit(function, item))
-                if len(waiting) > num_workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
 
 
 class WriteBehind(Generic[T]):
