@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import albumentations
 import numpy as np
 import pytest
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
+
+from maskdet.data.augment import Augmentation
 
 CONFIGS = sorted((Path(__file__).parents[2] / "conf/augment").glob("*.yaml"))
 S = 96
@@ -114,3 +117,15 @@ def test_a_flip_moves_boxes_with_pixels():
         np.testing.assert_allclose(boxes[0], found, atol=1e-3)
         seen.add(int(found[0]))
     assert seen == {5, S - 30}
+
+
+def test_transforms_are_applied_independently_of_each_other(image):
+    """Mirroring (half) and turning upside down (a quarter) coincide as often as chance has it."""
+    transforms = [albumentations.HorizontalFlip(p=0.5), albumentations.VerticalFlip(p=0.25)]
+    augmentation, none = Augmentation(transforms), np.zeros((0, 4), np.float32)
+    variants = {(h, v): image[:: -1 if v else 1, :: -1 if h else 1].tobytes() for h in (0, 1) for v in (0, 1)}
+    found = [augmentation(image, none, np.zeros(0, np.int64), seed)[0].tobytes() for seed in range(2000)]
+    for (mirrored, upside_down), picture in variants.items():
+        expected = 0.5 * (0.25 if upside_down else 0.75)
+        deviation = (expected * (1 - expected) / len(found)) ** 0.5
+        assert abs(found.count(picture) / len(found) - expected) < 4 * deviation, (mirrored, upside_down)

@@ -1,6 +1,7 @@
 """Augmentation of network inputs by albumentations, as a pure function of a seed."""
 
 import os
+import random
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -72,7 +73,8 @@ class Augmentation:
         Returns:
             (H', W', 3) uint8, (M, 4) float32, (M,) int64 with M <= N.
         """
-        self._compose.set_random_seed(seed)
+        # Not `set_random_seed`: it seeds each transform alike, so that only mirrored inputs would keep their colours.
+        self._compose.set_random_state(np.random.default_rng(seed), random.Random(seed))  # noqa: S311
         result = self._compose(image=image, bboxes=boxes_xyxy, class_indices=class_indices)
         boxes = np.asarray(result["bboxes"], np.float32).reshape(-1, 4)
         return result["image"], boxes, np.asarray(result["class_indices"], np.int64).reshape(-1)
