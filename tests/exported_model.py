@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from maskdet.data.sample.scenes import draw_scene
 from maskdet.models.efficientdet import EfficientDetector
-from maskdet.models.onnx import Differences
+from maskdet.models.export.detector_onnx import Differences
 from maskdet.models.weights import load_detector, save_weights
 from maskdet.schema import CLASS_NAMES
 from maskdet.stages import export

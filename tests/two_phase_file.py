@@ -11,8 +11,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from maskdet.inference.two_phase_metadata import TWO_PHASE_KEY, TwoPhaseMetadata
-from maskdet.models.classifier_onnx import export_classifiers
 from maskdet.models.classifiers import CropClassifier
+from maskdet.models.export.classifier_onnx import export_classifiers
 from maskdet.schema import CLASS_NAMES
 from training_world import CONF
 

@@ -16,7 +16,7 @@ import typer
 
 if TYPE_CHECKING:
     from maskdet.commands.evaluate.command import EvaluateReport
-    from maskdet.inference.predict_command import PredictReport
+    from maskdet.commands.predict import PredictReport
 
 SOME_FAILED, NOTHING_DONE, INTERRUPTED = 1, 2, 130
 
@@ -101,7 +101,7 @@ def predict(
 
     Exit code: 0 all done, 1 some could not be read, 2 nothing could be done, 130 stopped by Ctrl-C.
     """
-    from maskdet.inference.predict_command import PredictOptions, run_predict
+    from maskdet.commands.predict import PredictOptions, run_predict
 
     thresholds = _parsed_thresholds(score_threshold or [])
     with _failing_in_a_line():

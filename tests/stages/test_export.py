@@ -10,7 +10,7 @@ from exported_model import DETAILS, SCORE_THRESHOLDS, SIZE, model_settings, outs
 from maskdet.inference.metadata import METADATA_KEY, ModelMetadata
 from maskdet.inference.runtimes.onnx import OnnxRuntime
 from maskdet.models.efficientdet import EfficientDetector
-from maskdet.models.onnx import Differences
+from maskdet.models.export.detector_onnx import Differences
 from maskdet.models.weights import save_half_weights, save_weights
 from maskdet.schema import CLASS_NAMES
 from maskdet.stages import export

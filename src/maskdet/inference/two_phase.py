@@ -32,7 +32,7 @@ class OnnxCropClassifier:
     """A classifier of crops in an ONNX file; fits `maskdet.models.two_phase.ProbabilityModel`.
 
     Args:
-        file: As `maskdet.models.classifier_onnx` wrote it.
+        file: As `maskdet.models.export.classifier_onnx` wrote it.
         metadata: What it promises.
 
     Raises:

@@ -18,7 +18,7 @@ from maskdet.data.framing import Letterbox, Stretch
 from maskdet.data.sample.scenes import draw_scene
 from maskdet.inference.metadata import FRAMINGS, METADATA_KEY, DetectOptions, ModelMetadata
 from maskdet.models.efficientdet import EfficientDetector
-from maskdet.models.onnx import Differences, export_onnx, largest_differences
+from maskdet.models.export.detector_onnx import Differences, export_onnx, largest_differences
 from maskdet.models.weights import load_detector, load_settings, save_half_weights
 from maskdet.stages.entry import Workspace, stage_main
 from maskdet.stages.json_report import write_json

@@ -19,8 +19,8 @@ from maskdet.evaluation.pooling import EvaluationTables, pool_folds
 from maskdet.evaluation.thresholds import BEST_F1, choose_thresholds
 from maskdet.inference.two_phase import FACE_DETECTORS
 from maskdet.inference.two_phase_metadata import TWO_PHASE_KEY, TwoPhaseMetadata
-from maskdet.models.classifier_onnx import export_classifiers, largest_probability_difference
 from maskdet.models.classifiers import CropClassifier, load_classifier
+from maskdet.models.export.classifier_onnx import export_classifiers, largest_probability_difference
 from maskdet.schema import ANNOTATIONS, BOX_COLUMNS, CLASS_NAMES, FOLDS, IMAGES, PREDICTIONS, read_table
 from maskdet.stages.entry import Workspace, stage_main
 

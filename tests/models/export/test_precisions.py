@@ -8,10 +8,10 @@ from onnx import TensorProto, numpy_helper
 from exported_model import SIZE, released, scene_images
 from maskdet.data.framing import Letterbox
 from maskdet.inference.runtime import open_runtime
+from maskdet.models.export.detector_onnx import largest_differences
 from maskdet.models.export.half_weights import halve_weights
 from maskdet.models.export.openvino import convert_to_openvino
 from maskdet.models.export.quantization import names_after_convolutions, quantize_onnx
-from maskdet.models.onnx import largest_differences
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from maskdet.commands.export.inputs import Pictures, check_sources
 from maskdet.commands.export.source import ExportSource, open_source, precision_details
 from maskdet.inference.metadata import METADATA_KEY, ModelMetadata
 from maskdet.inference.runtime import RUNTIMES, Runtime, open_runtime
-from maskdet.models.onnx import export_onnx
+from maskdet.models.export.detector_onnx import export_onnx
 from maskdet.reporting.machine import machine_text
 from maskdet.stages.json_report import write_json
 

@@ -15,6 +15,7 @@ from maskdet.commands.export.source import ExportSource, precision_details
 from maskdet.inference.metadata import METADATA_KEY, DetectOptions
 from maskdet.inference.runtime import INPUT_NAME, open_runtime
 from maskdet.inference.suppression import Detections
+from maskdet.models.export.detector_onnx import export_onnx
 from maskdet.models.export.half_weights import halve_weights
 from maskdet.models.export.onnx_file import save_graph
 from maskdet.models.export.openvino import SUFFIX as OPENVINO_SUFFIX
@@ -23,7 +24,6 @@ from maskdet.models.export.quantization import quantize_onnx
 from maskdet.models.export.suppression_graph import DETECTION_COLUMNS, DETECTIONS, SuppressionLimits, add_suppression
 from maskdet.models.export.torch_program import SUFFIX as TORCH_SUFFIX
 from maskdet.models.export.torch_program import export_program, load_program
-from maskdet.models.onnx import export_onnx
 
 FP32, FP16, INT8 = "fp32", "fp16", "int8"
 PRECISIONS = (FP32, FP16, INT8)

@@ -55,7 +55,7 @@ class OnnxFile:
 
 
 class OnnxRuntime:
-    """A detector that `maskdet.models.onnx` wrote.
+    """A detector that `maskdet.models.export.detector_onnx` wrote.
 
     Args:
         file: The `.onnx` file, or the same loaded.

@@ -21,7 +21,7 @@ def halve_weights(source: Path, path: Path, properties: Mapping[str, str]) -> No
     when it loads the file.
 
     Args:
-        source: A file of `maskdet.models.onnx`.
+        source: A file of `detector_onnx`.
         path: The file, complete when it appears.
         properties: Its metadata.
 

@@ -15,7 +15,7 @@ def convert_to_openvino(source: Path, path: Path, properties: Mapping[str, str])
     """Write an ONNX file as `.xml` and `.bin`; weights in half precision stay so, quantized ones too.
 
     Args:
-        source: A file of `maskdet.models.onnx`, or one that this package made of it.
+        source: A file of `detector_onnx`, or one that this package made of it.
         path: The `.xml` file; it appears after its weights.
         properties: Written into the file's runtime information, each under its own name.
     """

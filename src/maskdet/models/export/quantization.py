@@ -22,7 +22,7 @@ def quantize_onnx(
     to the size of the input, for which 256 steps are too few.
 
     Args:
-        source: A file of `maskdet.models.onnx` of single precision.
+        source: A file of `detector_onnx` of single precision.
         path: The file, complete when it appears.
         inputs: N ≥ 1 of (1, 3, S, S) uint8, framed as for prediction: the ranges of activations are measured on them.
             Asked for one at a time, several times.

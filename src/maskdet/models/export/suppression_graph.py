@@ -115,7 +115,7 @@ def add_suppression(source: Path, path: Path, limits: SuppressionLimits, propert
     them enter. Thresholds of classes are left to the reader, they are in the metadata.
 
     Args:
-        source: A file with the outputs `boxes_xyxy` and `scores`, as `maskdet.models.onnx` and this package write it.
+        source: A file with the outputs `boxes_xyxy` and `scores`, as `detector_onnx` and this package write it.
         path: The file, complete when it appears.
         limits: Become constants of the graph.
         properties: Its metadata.

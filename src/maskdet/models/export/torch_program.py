@@ -17,7 +17,7 @@ SUFFIX = ".pt2"
 
 
 def export_program(detector: EfficientDetector, path: Path, image_size: int, properties: Mapping[str, str]) -> None:
-    """Write the detector's decoded outputs; inputs and outputs are those of `maskdet.models.onnx.export_onnx`.
+    """Write the detector's decoded outputs; inputs and outputs are those of `detector_onnx.export_onnx`.
 
     Args:
         detector: In eval mode, on the CPU.

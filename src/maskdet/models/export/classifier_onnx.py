@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from maskdet.models.classifiers import CropClassifier
+from maskdet.models.export.detector_onnx import save_program
 from maskdet.models.export.tracing import BATCH
-from maskdet.models.onnx import save_program
 
 INPUT_NAME, OUTPUT_NAME = "crops", "probabilities"
 

@@ -10,7 +10,7 @@ import pytest
 
 import maskdet
 from exported_model import SIZE, released
-from maskdet.models.onnx import OPSET, export_onnx, largest_differences
+from maskdet.models.export.detector_onnx import OPSET, export_onnx, largest_differences
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ import pytest
 
 from drawn_film import Walker, film, write_film
 from exported_model import released
-from maskdet.inference import predict_command
+from maskdet.commands import predict as predict_command
+from maskdet.commands.predict import PredictOptions, run_predict
 from maskdet.inference.image_run import predict_images
-from maskdet.inference.predict_command import PredictOptions, run_predict
 from raw_archive import noise_png
 
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import maskdet
-from maskdet.models.classifier_onnx import export_classifiers, largest_probability_difference
 from maskdet.models.classifiers import CropClassifier
+from maskdet.models.export.classifier_onnx import export_classifiers, largest_probability_difference
 
 CROP_SIZE = 20
 
