@@ -80,7 +80,8 @@ class CropClassifier(nn.Module):
         num_features: F, what the head gets.
 
     Raises:
-        ValueError: If a choice is unknown, the architecture too, or no weights are at hand.
+        FileNotFoundError: If the package with the weights is missing.
+        ValueError: If a choice or the architecture is unknown.
     """
 
     def __init__(

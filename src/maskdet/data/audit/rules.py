@@ -125,7 +125,7 @@ _OWN_RULES = (
         COPIES,
         WARNING,
         "Equal pixels, whatever the file. Where their labels differ, no repair chooses: a person has to.",
-        "one is kept: one with boxes, else one with labels, if possible all readable, else the first by name",
+        "where labels agree, one is kept: with boxes, else with labels, if possible all readable, else the first",
     ),
     Rule(
         "duplicate-near",
