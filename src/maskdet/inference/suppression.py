@@ -1,11 +1,11 @@
 """Choose detections among the boxes of all anchors: the numpy twin of `EfficientDetector.detect`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from maskdet.inference.metadata import DetectOptions
-from maskdet.nms import suppress
+from maskdet.nms import MIN_VOTER_SHARE, suppress, vote
 
 SAME_FACE_IOU = 0.5
 """Boxes that overlap by more are of one face, whatever their classes: of the 3,320 annotated faces two do."""
@@ -39,7 +39,7 @@ class Detections:
 
 
 def select(boxes_xyxy: np.ndarray, scores: np.ndarray, options: DetectOptions) -> Detections:
-    """Return what is left of one image's boxes after thresholding and suppression within each class.
+    """Return what is left of one image's boxes after thresholding, suppression and box voting within each class.
 
     Args:
         boxes_xyxy: (A, 4) float32, a box an anchor.
@@ -54,17 +54,21 @@ def select(boxes_xyxy: np.ndarray, scores: np.ndarray, options: DetectOptions) -
         scores or overlaps differ by less than a rounding error.
     """
     flat = scores.ravel()  # (A * C,)
-    places = np.flatnonzero(flat >= options.score_threshold)
+    has_votes = options.box_voting_iou < 1
+    places = np.flatnonzero(flat >= options.score_threshold * (MIN_VOTER_SHARE if has_votes else 1))
     if len(places) > options.max_candidates:
         places = places[np.argpartition(-flat[places], options.max_candidates - 1)[: options.max_candidates]]
     places = places[np.argsort(-flat[places], kind="stable")]  # (K,), best first
     anchor_index, class_indices = np.divmod(places, scores.shape[1])
     found = Detections(boxes_xyxy[anchor_index], flat[places], class_indices)
-    kept = []
+    kept, voted = [np.empty(0, np.int64)], found.boxes_xyxy.copy()
     for class_index in np.unique(class_indices):
         rows = np.flatnonzero(class_indices == class_index)
-        kept.append(rows[suppress(found.boxes_xyxy[rows], options.nms_iou_threshold, options.max_detections)])
-    return found[np.sort(np.concatenate([np.empty(0, np.int64), *kept]))[: options.max_detections]]
+        boxes, likely = found.boxes_xyxy[rows], found.scores[rows] >= options.score_threshold  # a prefix
+        chosen = suppress(boxes[likely], options.nms_iou_threshold, options.max_detections)
+        voted[rows[chosen]] = vote(boxes, found.scores[rows], chosen, options.box_voting_iou)
+        kept.append(rows[chosen])
+    return replace(found, boxes_xyxy=voted)[np.sort(np.concatenate(kept))[: options.max_detections]]
 
 
 def one_class_per_face(found: Detections) -> Detections:

@@ -27,6 +27,7 @@ from torchvision.ops import batched_nms, box_iou, clip_boxes_to_image
 from maskdet.models.assignment import BACKGROUND, match_atss, match_by_iou
 from maskdet.models.imagenet import load_imagenet_weights
 from maskdet.models.losses import BOX_LOSSES, CLASS_LOSSES, IOU_LOSSES, focal_loss, quality_focal_loss
+from maskdet.nms import MIN_VOTE, MIN_VOTER_SHARE
 
 PRETRAINED = ("imagenet", "hub", "none")
 """Where weights come from; anything else is `reference` or the path of a file that a training wrote."""
@@ -68,7 +69,8 @@ class EfficientDetector(nn.Module):
         loss: `class_loss` (`focal` or `quality_focal`), `focal_alpha` (of `focal`), `focal_gamma`, `label_smoothing`
             (of `focal`), `box_loss` (`huber` on codes, or `giou`, `diou`, `ciou` on decoded boxes), `box_weight`,
             `huber_delta` (of `huber`).
-        detect: `score_threshold`, `nms_iou_threshold`, `max_candidates` (before suppression), `max_detections`.
+        detect: `score_threshold`, `nms_iou_threshold`, `max_candidates` (before suppression), `max_detections`, and
+            `box_voting_iou` (1 if absent), as `maskdet.inference.metadata.DetectOptions` explains them.
         normalization: `backbone` (mean and SD that the backbone was pretrained with) or `unit` (image / 255).
         frozen_norms: Prefixes of module names, e.g. `backbone`: batch norms below them keep their running statistics
             while training.
@@ -265,11 +267,12 @@ class EfficientDetector(nn.Module):
         """Choose among the (A, 4) boxes and (A, C) scores of one image."""
         options = self.detect_options
         best, places = scores.flatten().topk(min(options["max_candidates"], scores.numel()))
-        likely = best >= options["score_threshold"]
-        best, places = best[likely], places[likely]
-        boxes_xyxy, class_indices = boxes_xyxy[places // self.num_classes], places % self.num_classes
-        keep = batched_nms(boxes_xyxy, best, class_indices, options["nms_iou_threshold"])[: options["max_detections"]]
-        return Detections(boxes_xyxy[keep], best[keep], class_indices[keep])
+        found = Detections(boxes_xyxy[places // self.num_classes], best, places % self.num_classes)
+        likely = best >= options["score_threshold"]  # the first ones, as they are sorted
+        columns = (column[likely] for column in (found.boxes_xyxy, found.scores, found.class_indices))
+        keep = batched_nms(*columns, options["nms_iou_threshold"])[: options["max_detections"]]
+        voted_xyxy = _vote(found, keep, options.get("box_voting_iou", 1.0))
+        return Detections(voted_xyxy, best[keep], found.class_indices[keep])
 
     def _flat(self, class_out: list[Tensor], box_out: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Join the levels: (B, A, classes) logits and (B, A, 4) codes, anchors in the order of `anchors_for`."""
@@ -278,6 +281,19 @@ class EfficientDetector(nn.Module):
             for levels, width in ((class_out, self.num_classes), (box_out, 4))
         )
         return logits, codes
+
+
+def _vote(found: Detections, keep: Tensor, min_iou: float) -> Tensor:
+    """Return the kept boxes, (M, 4), after box voting within each class: the twin of `maskdet.nms.vote`."""
+    if min_iou >= 1:
+        return found.boxes_xyxy[keep]
+    boxes_xyxy, scores, class_indices = found.boxes_xyxy, found.scores, found.class_indices
+    has_vote = box_iou(boxes_xyxy[keep], boxes_xyxy) >= min_iou  # (M, N)
+    has_vote &= (class_indices == class_indices[keep, None]) & (scores >= MIN_VOTER_SHARE * scores[keep, None])
+    has_vote[torch.arange(len(keep), device=keep.device), keep] = True
+    weights = has_vote * scores.square().clamp(min=MIN_VOTE)
+    # No matrix product: on some GPUs its factors have three digits.
+    return (weights[:, :, None] * boxes_xyxy).sum(dim=1) / weights.sum(dim=1, keepdim=True)
 
 
 def _build_network(architecture: str, num_classes: int, pretrained: str) -> EfficientDet:

@@ -10,6 +10,7 @@ from maskdet.training.resume import run_key
 
 CODE = (
     "boxes.py",
+    "nms.py",
     "schema.py",
     "data/augment.py",
     "data/datamodule.py",

@@ -14,6 +14,7 @@ import onnxruntime
 from PIL import Image, ImageOps
 
 SAME_FACE_IOU = 0.5  # boxes that overlap by more are of one face
+MIN_VOTER_SHARE = 0.2  # of a kept box's score: candidates with less do not move it
 
 
 def shrink(rows: np.ndarray, length: int) -> np.ndarray:
@@ -49,16 +50,31 @@ def read(path: Path) -> np.ndarray:
     return np.asarray(image.convert("RGB"))
 
 
+def overlaps(boxes: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """Return the intersection over union of each box with one."""
+    sides = np.minimum(boxes[:, 2:], box[2:]) - np.maximum(boxes[:, :2], box[:2])
+    shared, areas = sides.clip(0).prod(axis=1), (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    union = areas + (box[2:] - box[:2]).prod() - shared
+    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+
+
 def suppress(boxes: np.ndarray, kinds: np.ndarray, limit: float) -> list[int]:
     """Return the rows that overlap no better one of their kind by more than the limit; the best come first."""
-    areas, kept = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1), []
+    kept = []
     for row in range(len(boxes)):
         better = [other for other in kept if kinds[other] == kinds[row]]
-        sides = np.minimum(boxes[better, 2:], boxes[row, 2:]) - np.maximum(boxes[better, :2], boxes[row, :2])
-        shared = sides.clip(0).prod(axis=1)
-        if not (shared > limit * (areas[better] + areas[row] - shared)).any():
+        if not (overlaps(boxes[better], boxes[row]) > limit).any():
             kept.append(row)
     return kept
+
+
+def vote(boxes: np.ndarray, scores: np.ndarray, kinds: np.ndarray, row: int, limit: float) -> np.ndarray:
+    """Return a kept box as the mean of the boxes of its kind that overlap it, weighted by squares of scores."""
+    if limit >= 1:
+        return boxes[row]
+    voters = (overlaps(boxes, boxes[row]) >= limit) & (kinds == kinds[row]) & (scores >= MIN_VOTER_SHARE * scores[row])
+    voters[row] = True
+    return np.average(boxes[voters], axis=0, weights=scores[voters].astype(float) ** 2)
 
 
 def detect(session: onnxruntime.InferenceSession, model: dict, path: Path) -> list[tuple]:
@@ -71,15 +87,16 @@ def detect(session: onnxruntime.InferenceSession, model: dict, path: Path) -> li
     pixels[:height, :width] = resize(image, width, height)
     boxes, scores = session.run(["boxes_xyxy", "scores"], {"images": pixels.transpose(2, 0, 1)[None].copy()})
     thresholds = np.array([model["score_thresholds"][name] for name in model["class_names"]], np.float32)
-    places, classes = np.nonzero(scores[0] >= thresholds)
-    order = np.argsort(-scores[0, places, classes], kind="stable")[: limits["max_candidates"]]
-    places, classes = places[order], classes[order]
-    kept = suppress(boxes[0, places], classes, limits["nms_iou_threshold"])[: limits["max_detections"]]
-    places, classes = places[kept], classes[kept]
-    found = (boxes[0, places] / np.tile(scale, 2)).clip(0, np.tile(image_wh, 2)).astype(np.float32)
+    best = np.argsort(-scores[0], axis=None, kind="stable")[: limits["max_candidates"]]
+    places, classes = np.divmod(best, len(thresholds))
+    boxes, scores = boxes[0, places], scores[0, places, classes]
+    faces = np.flatnonzero(scores >= thresholds[classes])
+    faces = faces[suppress(boxes[faces], classes[faces], limits["nms_iou_threshold"])[: limits["max_detections"]]]
+    voted = np.array([vote(boxes, scores, classes, row, limits["box_voting_iou"]) for row in faces]).reshape(-1, 4)
+    found = (voted / np.tile(scale, 2)).clip(0, np.tile(image_wh, 2)).astype(np.float32)
     rows = np.flatnonzero((found[:, 2:] > found[:, :2]).all(axis=1))
     rows = rows[suppress(found[rows], np.zeros(len(rows)), SAME_FACE_IOU)]  # nobody has two classes
-    return [(model["class_names"][classes[row]], scores[0, places[row], classes[row]], *found[row]) for row in rows]
+    return [(model["class_names"][classes[faces[row]]], scores[faces[row]], *found[row]) for row in rows]
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import onnx
 from onnx import compose, parser
 
 from maskdet.models.export.onnx_file import save_graph
+from maskdet.nms import MIN_VOTE, MIN_VOTER_SHARE
 
 DETECTIONS = "detections"
 """The name of the output: a row a detection, the columns `DETECTION_COLUMNS`."""
@@ -25,12 +26,14 @@ class SuppressionLimits:
         nms_iou_threshold: A box that overlaps a better one of its class by more than this is dropped; in [0, 1].
         max_candidates: Scores of an image that enter the suppression.
         max_detections: Boxes of an image that leave it.
+        box_voting_iou: Candidates of a class that overlap a kept box by this and more move it; 1: none does.
     """
 
     score_threshold: float
     nms_iou_threshold: float
     max_candidates: int
     max_detections: int
+    box_voting_iou: float = 1.0
 
 
 # Three stable sorts put the rows in order: by anchor and class, by score, by image; the first decides between equal
@@ -93,9 +96,10 @@ suppression (float[batch, anchors, 4] boxes_xyxy, float[batch, anchors, classes]
 
     image_and_anchor = Constant<value_ints = [0, 2]>()
     box_places = Gather<axis = 1>(kept, image_and_anchor)
-    kept_boxes = GatherND(boxes_xyxy, box_places)
+    found_boxes = GatherND(boxes_xyxy, box_places)
     kept_scores = GatherND(by_class, kept)
     kept_scores_column = Unsqueeze(kept_scores, axis_1)
+{voting}
     kept_float = Cast<to = 1>(kept)
     image_place = Constant<value_ints = [0]>()
     class_place = Constant<value_ints = [1]>()
@@ -103,6 +107,74 @@ suppression (float[batch, anchors, 4] boxes_xyxy, float[batch, anchors, classes]
     kept_classes = Gather<axis = 1>(kept_float, class_place)
     detections = Concat<axis = 1>(kept_images, kept_boxes, kept_scores_column, kept_classes)
 }}
+"""
+
+
+_NO_VOTING = "    kept_boxes = Identity(found_boxes)"
+
+# M kept boxes against the N candidates of their image: (M, N) overlaps, same class, share of the score. A box votes for
+# itself whatever its area; equal scores may leave it out of the N, and it stays as it is then.
+_VOTING = """
+    axis_2 = Constant<value_ints = [2]>()
+    voter_anchors_of_image = Div(best_places, num_classes)
+    voter_classes_of_image = Mod(best_places, num_classes)
+    voter_places = Unsqueeze(voter_anchors_of_image, axis_2)
+    voter_boxes_of_image = GatherND<batch_dims = 1>(boxes_xyxy, voter_places)
+    kept_image = Gather<axis = 1>(kept, zero)
+    class_column = Constant<value_ints = [1]>()
+    anchor_column = Constant<value_ints = [2]>()
+    kept_class = Gather<axis = 1>(kept, class_column)
+    kept_anchor = Gather<axis = 1>(kept, anchor_column)
+    voter_boxes = Gather(voter_boxes_of_image, kept_image)
+    voter_scores = Gather(best, kept_image)
+    voter_classes = Gather(voter_classes_of_image, kept_image)
+    voter_anchors = Gather(voter_anchors_of_image, kept_image)
+
+    found_column = Unsqueeze(found_boxes, axis_1)
+    least = Min(voter_boxes, found_column)
+    most = Max(voter_boxes, found_column)
+    corner_starts = Constant<value_ints = [0, 1]>()
+    corner_ends = Constant<value_ints = [2, 3]>()
+    shared_starts = Gather<axis = 2>(most, corner_starts)
+    shared_ends = Gather<axis = 2>(least, corner_ends)
+    shared_sides_signed = Sub(shared_ends, shared_starts)
+    shared_sides = Relu(shared_sides_signed)
+    shared = ReduceProd<keepdims = 0>(shared_sides, axis_2)
+    voter_starts = Gather<axis = 2>(voter_boxes, corner_starts)
+    voter_ends = Gather<axis = 2>(voter_boxes, corner_ends)
+    voter_sides = Sub(voter_ends, voter_starts)
+    voter_areas = ReduceProd<keepdims = 0>(voter_sides, axis_2)
+    found_starts = Gather<axis = 2>(found_column, corner_starts)
+    found_ends = Gather<axis = 2>(found_column, corner_ends)
+    found_sides = Sub(found_ends, found_starts)
+    found_areas = ReduceProd<keepdims = 0>(found_sides, axis_2)
+    areas = Add(found_areas, voter_areas)
+    united = Sub(areas, shared)
+    overlap = Div(shared, united)
+    voting_iou = Constant<value_float = {voting_iou}>()
+    is_near = GreaterOrEqual(overlap, voting_iou)
+    is_of_class = Equal(voter_classes, kept_class)
+    min_share = Constant<value_float = {min_share}>()
+    min_score = Mul(kept_scores_column, min_share)
+    is_sure = GreaterOrEqual(voter_scores, min_score)
+    is_near_of_class = And(is_near, is_of_class)
+    is_other = And(is_near_of_class, is_sure)
+    is_own_anchor = Equal(voter_anchors, kept_anchor)
+    is_self = And(is_own_anchor, is_of_class)
+    has_vote = Or(is_other, is_self)
+
+    min_vote = Constant<value_float = {min_vote}>()
+    no_vote = Constant<value_float = 0.0>()
+    squares = Mul(voter_scores, voter_scores)
+    votes = Max(squares, min_vote)
+    weights = Where(has_vote, votes, no_vote)
+    weights_column = Unsqueeze(weights, axis_2)
+    weighted = Mul(weights_column, voter_boxes)
+    weighted_sum = ReduceSum<keepdims = 0>(weighted, axis_1)
+    weight_sum = ReduceSum<keepdims = 1>(weights, axis_1)
+    voted = Div(weighted_sum, weight_sum)
+    has_votes = Greater(weight_sum, no_vote)
+    kept_boxes = Where(has_votes, voted, found_boxes)
 """
 
 
@@ -159,4 +231,12 @@ def _graph_text(model: onnx.ModelProto, limits: SuppressionLimits) -> str:
         max_detections=limits.max_detections,
         iou_threshold=f"{iou_threshold:.9g}",
         below_threshold=f"{below:.9g}",
+        voting=_voting_text(limits.box_voting_iou),
     )
+
+
+def _voting_text(voting_iou: float) -> str:
+    if voting_iou >= 1:
+        return _NO_VOTING
+    numbers = {"voting_iou": voting_iou, "min_share": MIN_VOTER_SHARE, "min_vote": MIN_VOTE}
+    return _VOTING.format(**{name: f"{np.float32(number):.9e}" for name, number in numbers.items()})
