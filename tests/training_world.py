@@ -35,6 +35,7 @@ SHRUNK = (
     "trainer.validation.framing.size=128",
     "predict.framing.size=128",
     "predict.num_workers=0",
+    "predict.detect.box_voting_iou=1",  # as the validation in training
     "logger=csv",
 )
 """Sizes alone: what the code does is what the real config does."""
