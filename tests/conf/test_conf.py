@@ -139,7 +139,7 @@ READERS = {
     "logger": ("training/tracking.py", "reporting/wandb_*.py"),
     "optimizer": ("training/fit.py",),
     "overlay": ("stages/overlays.py",),
-    "predict": ("stages/predict.py", "models/efficientdet.py"),
+    "predict": ("stages/predict.py", "models/efficientdet.py", "inference/metadata.py"),
     "report": ("stages/report.py",),
     "score_faces": ("stages/score_faces.py",),
     "score_sources": ("stages/score_sources.py",),
