@@ -38,8 +38,8 @@ class Pictures(Sequence):
 
 
 @dataclass(frozen=True)
-class FramedImages(Sequence):
-    """Network inputs, made when asked for: nobody holds hundreds of them in memory.
+class FramedImages(Pictures):
+    """Pictures as network inputs.
 
     Attributes:
         sources: Files of images, or indices of drawn scenes.
@@ -47,16 +47,12 @@ class FramedImages(Sequence):
         description: What they are, for people.
     """
 
-    sources: tuple[Path | int, ...]
     framing: Letterbox | Stretch
     description: str
 
-    def __len__(self) -> int:
-        return len(self.sources)
-
     def __getitem__(self, place: int) -> np.ndarray:
         """Return one input, (1, 3, S, S) uint8, RGB."""
-        image = load_image(self.sources[place])
+        image = super().__getitem__(place)
         pixels = self.framing.frame((image.shape[1], image.shape[0])).apply(image)  # (S, S, 3)
         return np.ascontiguousarray(pixels.transpose(2, 0, 1)[None])
 
