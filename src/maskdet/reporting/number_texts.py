@@ -26,11 +26,15 @@ def p_cell(p_value: float | None, least_p_value: float | None = None) -> str:
 
     >>> p_cell(0.04, 0.002), p_cell(0.0312), p_cell(1e-9), p_cell(float("nan")), p_cell(None)
     ('0.040', '0.031', '1e-09', '–', '–')
+    >>> p_cell(0.0)  # a smaller one than the six decimals of a table can tell
+    '< 1e-06'
     >>> p_cell(2 / 1001, 2 / 1001), p_cell(2e-4, 2e-4), p_cell(0.0124, 0.0124)
     ('≤ 0.002', '≤ 0.0002', '≤ 0.013')
     """
     if is_undefined(p_value):
         return UNDEFINED
+    if p_value == 0:
+        return "< 1e-06"
     return wording.p_text(p_value, least_p_value or 0.0).removeprefix("p ").removeprefix("= ")
 
 
